@@ -1,0 +1,1 @@
+"""Raw tables to one row of features per member, as of a date."""

@@ -1,0 +1,19 @@
+"""The errors users see. Each names what is wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+
+class WinbackError(Exception):
+    """Base of every error that is the user's to fix; the command line prints it without a traceback."""
+
+    exit_code = 2
+
+
+class InputError(WinbackError):
+    """The programme file, a table or a request does not fit the contract."""
+
+
+class RefusedError(WinbackError):
+    """The request is well formed, but answering it would be wrong (stale model, unreleased week, failed gate)."""
+
+    exit_code = 4

@@ -1,0 +1,320 @@
+"""The programme file as frozen settings: everything that differs from shop to shop, and no logic."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from features.errors import InputError
+
+Language = Literal["en", "zh"]
+Tier = Literal["high", "potential", "mid", "low"]
+State = Literal["new", "active", "at_risk", "lapsed_short", "lapsed_mid", "lapsed_long", "unknown"]
+Share = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Days = Annotated[int, Field(ge=1, le=3650)]
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+
+
+class Settings(BaseModel):
+    """Frozen and strict: an unknown key is an error, not a silently ignored wish."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(Settings):
+    """Where one table is, and how its columns and values map to ours."""
+
+    path: str | None = Field(None, description="Parquet or CSV file, or a glob of them, relative to the programme file")
+    url: str | None = Field(None, description="SQLAlchemy URL; with `table`. `${NAME}` is read from the environment")
+    table: str | None = Field(None, description="table or view name at `url`")
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    decimal: Literal[".", ","] = "."
+    encoding: str = "utf-8"
+    datetime_format: str | None = Field(None, description="strptime format, when times are not ISO 8601")
+    columns: dict[str, str] = Field(default_factory=dict, description="our column = the programme's column")
+    values: dict[str, str] = Field(default_factory=dict, description="events only: the programme's value = ours")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Source:
+        if (self.path is None) == (self.url is None):
+            raise ValueError("give either `path` or `url` with `table`")
+        if (self.url is None) != (self.table is None):
+            raise ValueError("`url` and `table` go together")
+        return self
+
+
+class Data(Settings):
+    """The programme's tables. Only orders are required."""
+
+    orders: Source
+    members: Source | None = None
+    order_lines: Source | None = None
+    events: Source | None = None
+    offers: Source | None = None
+    contacts: Source | None = None
+    identities: Source | None = None
+
+
+class Horizons(Settings):
+    """How far ahead churn and value look."""
+
+    churn_days: Days = Field(91, description="a member churns who does not order within so many days")
+    value_days: Days = Field(91, description="expected value is over so many days")
+
+
+class Eligible(Settings):
+    """Who is scored: everybody, or members who ordered lately."""
+
+    ordered_within_days: Days | None = Field(None, description="only members with an order in the last N days; absent: all")
+
+
+class Value(Settings):
+    """What a member's value is measured in."""
+
+    margin_rate: Share | None = Field(
+        None, description="assumed margin as a share of revenue, where orders carry no margin; absent: value is revenue"
+    )
+
+
+class Windows(Settings):
+    """Window lengths, as data: every windowed feature exists once per entry."""
+
+    days: tuple[Days, ...] = (28, 91, 364)
+    short_days: tuple[Days, ...] = Field((7, 28, 91), description="for events, which come more often than orders")
+
+    @field_validator("days", "short_days")
+    @classmethod
+    def _rising(cls, days: tuple[int, ...]) -> tuple[int, ...]:
+        if not days or list(days) != sorted(set(days)):
+            raise ValueError("window lengths must rise strictly")
+        return days
+
+
+class Category(Settings):
+    """What the programme knows of a product category."""
+
+    life_days: Days = Field(description="how long a member typically buys it, e.g. baby goods: 730")
+
+
+class Tiers(Settings):
+    """Value tiers, by annualised historic value (the 80/20 rule)."""
+
+    high_share: Share = 0.2
+    mid_share: Share = 0.3
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> Tiers:
+        if self.high_share + self.mid_share > 1:
+            raise ValueError("high_share + mid_share must not exceed 1")
+        return self
+
+
+class States(Settings):
+    """Lifecycle states, from the member's own cadence."""
+
+    at_risk_gaps: Annotated[float, Field(gt=0)] = Field(1.0, description="active up to so many typical gaps")
+    lapsed_gaps: Annotated[float, Field(gt=0)] = Field(2.0, description="at risk up to so many typical gaps")
+    short_days: Days = Field(30, description="lapsed_short up to so many days beyond that")
+    mid_days: Days = Field(90, description="lapsed_mid up to so many days beyond that")
+    prior_gaps: Amount = Field(2.0, description="weight of the programme's median gap, in gaps of the member's own")
+
+
+class Persona(Settings):
+    """A named kind of member. The first persona whose conditions all hold is the member's."""
+
+    name: Identifier
+    when: tuple[str, ...] = Field(min_length=1, description="conditions `column op number`, all of which must hold")
+    tiers: tuple[Tier, ...] = Field((), description="only in these tiers; empty: any")
+
+
+class IncentiveEligibility(Settings):
+    """Who may get an incentive. Empty means no restriction."""
+
+    tiers: tuple[Tier, ...] = ()
+    states: tuple[State, ...] = ()
+    exclude_personas: tuple[Identifier, ...] = ()
+    min_orders: Annotated[int, Field(ge=0)] = 0
+
+
+class Incentive(Settings):
+    """Something that can be sent to bring a member back, and what it costs."""
+
+    id: Identifier
+    name_en: str
+    name_zh: str
+    channel: Identifier = "email"
+    contact_cost: Amount = Field(0.0, description="per member contacted, channel fee included")
+    face_value: Amount = Field(0.0, description="per redemption, at cost to the programme")
+    setup_cost: Amount = Field(0.0, description="once per campaign, whatever its size")
+    eligible: IncentiveEligibility = IncentiveEligibility()
+
+
+class Guardrails(Settings):
+    """Limits no recommendation may cross, and how sure we must be."""
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="familywise, of the effect on recall")
+    recall_floor: Share = Field(0.0, description="an effect on recall must be above this to count")
+    loss_tolerance: Amount = Field(0.0, description="money per member the lower bound of net value may fall below zero")
+    min_treated: Annotated[int, Field(ge=1)] = 200
+    min_control: Annotated[int, Field(ge=1)] = 200
+    response_days: Days = Field(28, description="window in which an order counts as a response to an offer")
+    cooldown_days: Days = Field(28, description="from one assignment to the next; at least `response_days`")
+    messages_per_week: Annotated[float, Field(gt=0)] = 5.0
+    cost_share: Share = Field(0.08, description="of historic annual value plus 12-month value if active")
+    consent_default: bool | None = Field(None, description="consent where there is no contacts table; must be stated then")
+    accept_observational: bool = Field(False, description="let effects of unrandomised offers decide")
+    control_id: str = Field("control", description="the incentive id that stands for 'nothing sent' in the offer log")
+    holdout_share: Share = Field(0.05, description="of members, never treated, drawn anew each quarter")
+    seed: str = Field("winback", description="salt of the hash that draws the holdout")
+
+    @model_validator(mode="after")
+    def _cooldown_covers_response(self) -> Guardrails:
+        if self.cooldown_days < self.response_days:
+            raise ValueError("cooldown_days must be at least response_days, or one offer is measured in another's window")
+        return self
+
+
+class Training(Settings):
+    """How models are fitted. One default for every programme."""
+
+    snapshots: Annotated[int, Field(ge=1, le=60)] = Field(6, description="most past dates to learn from")
+    snapshot_step_days: Days = Field(28, description="days between them")
+    seed: int = 7
+    threads: Annotated[int, Field(ge=1)] = 2
+
+
+class Output(Settings):
+    """Where results are kept, relative to the programme file."""
+
+    store_url: str = Field("sqlite:///var/winback.db", description="SQLAlchemy URL; a relative SQLite path is the file's")
+    tracking: str = Field("mlruns", description="MLflow's local home: mlflow.db and artifacts")
+    model: str = Field("winback", description="name in the model registry")
+
+
+class Programme(Settings):
+    """A loyalty programme, as its file describes it."""
+
+    name: str
+    timezone: str = "UTC"
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    language: Language = "en"
+    data: Data
+    horizons: Horizons = Horizons()
+    eligible: Eligible = Eligible()
+    value: Value = Value()
+    windows: Windows = Windows()
+    categories: dict[str, Category] = Field(default_factory=dict)
+    journey_points: dict[str, Amount] = Field(default_factory=dict, description="AIPL points per event; empty: ours")
+    tiers: Tiers = Tiers()
+    states: States = States()
+    personas: tuple[Persona, ...] = ()
+    incentives: tuple[Incentive, ...] = ()
+    guardrails: Guardrails = Guardrails()
+    training: Training = Training()
+    output: Output = Output()
+    folder: Path = Field(Path(), exclude=True, description="set when loaded; relative paths start here")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"unknown time zone {name!r}; use an IANA name such as 'Asia/Shanghai'") from error
+        return name
+
+    @model_validator(mode="after")
+    def _unique_ids(self) -> Programme:
+        for what, names in (("incentive", [i.id for i in self.incentives]), ("persona", [p.name for p in self.personas])):
+            if repeated := sorted({n for n in names if names.count(n) > 1}):
+                raise ValueError(f"{what} {', '.join(repeated)} is defined more than once")
+        if self.guardrails.control_id in {i.id for i in self.incentives}:
+            raise ValueError(f"control_id {self.guardrails.control_id!r} is also an incentive")
+        return self
+
+    def path(self, relative: str) -> Path:
+        """Resolve a path of the programme file against the file's own folder."""
+        return self.folder / relative
+
+    def instant(self, when: date | datetime | str) -> datetime:
+        """Turn a date or time, local unless it says otherwise, into naive UTC, the form every table uses.
+
+        A date means its first moment in the programme's time zone.
+        """
+        if isinstance(when, str):
+            try:
+                when = datetime.fromisoformat(when)
+            except ValueError as error:
+                raise InputError(f"{when!r} is not a date; write it as 2026-01-31") from error
+        if not isinstance(when, datetime):
+            when = datetime(when.year, when.month, when.day)
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=ZoneInfo(self.timezone))
+        return when.astimezone(UTC).replace(tzinfo=None)
+
+    def local_date(self, instant: datetime) -> date:
+        """Return the calendar date of a naive UTC instant in the programme's time zone."""
+        return instant.replace(tzinfo=UTC).astimezone(ZoneInfo(self.timezone)).date()
+
+
+def load_programme(file: Path | str) -> Programme:
+    """Read and check a programme file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not TOML, or does not fit; the message names each field and what is expected.
+    """
+    path = Path(file)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"no programme file {path}; name one with --programme FILE") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a TOML file: {error}") from error
+    return parse_programme(content, folder=path.resolve().parent, name=str(path))
+
+
+def parse_programme(content: Mapping[str, Any], *, folder: Path = Path(), name: str = "programme") -> Programme:
+    """Check a programme given as a mapping; ``name`` is what error messages call it."""
+    if "folder" in content:
+        raise InputError(f"{name}: unknown key 'folder'")
+    try:
+        return Programme.model_validate({**content, "folder": folder})
+    except ValidationError as error:
+        problems = "\n".join(f"  {_describe(problem)}" for problem in error.errors())
+        raise InputError(f"{name} does not fit:\n{problems}") from error
+
+
+def _describe(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"{where or 'file'}: {problem['msg'].removeprefix('Value error, ')}"
+    known = _fields_at(problem["loc"][:-1])
+    near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+    return f"{where}: unknown key; {hint}"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys the settings at a validation error's location accept."""
+    model: Any = Programme
+    for part in location:
+        if isinstance(part, int):
+            continue
+        model = next((m for m in _models_in(model.model_fields[part].annotation)), model) if part in model.model_fields else model
+    return sorted(set(model.model_fields) - {"folder"})
+
+
+def _models_in(annotation: Any) -> list[type[Settings]]:
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

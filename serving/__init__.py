@@ -1,0 +1,1 @@
+"""Scores members and decides what, if anything, to send them."""

@@ -1,0 +1,1 @@
+"""Learns models and incentive effects, and judges them through the code that serves."""
