@@ -73,7 +73,9 @@ class Horizons(Settings):
 class Eligible(Settings):
     """Who is scored: everybody, or members who ordered lately."""
 
-    ordered_within_days: Days | None = Field(None, description="only members with an order in the last N days; absent: all")
+    ordered_within_days: Days | None = Field(
+        None, description="only members with an order in the last N days; absent: all"
+    )
 
 
 class Value(Settings):
@@ -169,7 +171,9 @@ class Guardrails(Settings):
     cooldown_days: Days = Field(28, description="from one assignment to the next; at least `response_days`")
     messages_per_week: Annotated[float, Field(gt=0)] = 5.0
     cost_share: Share = Field(0.08, description="of historic annual value plus 12-month value if active")
-    consent_default: bool | None = Field(None, description="consent where there is no contacts table; must be stated then")
+    consent_default: bool | None = Field(
+        None, description="consent where there is no contacts table; must be stated then"
+    )
     accept_observational: bool = Field(False, description="let effects of unrandomised offers decide")
     control_id: str = Field("control", description="the incentive id that stands for 'nothing sent' in the offer log")
     holdout_share: Share = Field(0.05, description="of members, never treated, drawn anew each quarter")
@@ -178,7 +182,9 @@ class Guardrails(Settings):
     @model_validator(mode="after")
     def _cooldown_covers_response(self) -> Guardrails:
         if self.cooldown_days < self.response_days:
-            raise ValueError("cooldown_days must be at least response_days, or one offer is measured in another's window")
+            raise ValueError(
+                "cooldown_days must be at least response_days, or one offer is measured in another's window"
+            )
         return self
 
 
@@ -194,7 +200,9 @@ class Training(Settings):
 class Output(Settings):
     """Where results are kept, relative to the programme file."""
 
-    store_url: str = Field("sqlite:///var/winback.db", description="SQLAlchemy URL; a relative SQLite path is the file's")
+    store_url: str = Field(
+        "sqlite:///var/winback.db", description="SQLAlchemy URL; a relative SQLite path is the file's"
+    )
     tracking: str = Field("mlruns", description="MLflow's local home: mlflow.db and artifacts")
     model: str = Field("winback", description="name in the model registry")
 
@@ -233,7 +241,10 @@ class Programme(Settings):
 
     @model_validator(mode="after")
     def _unique_ids(self) -> Programme:
-        for what, names in (("incentive", [i.id for i in self.incentives]), ("persona", [p.name for p in self.personas])):
+        for what, names in (
+            ("incentive", [i.id for i in self.incentives]),
+            ("persona", [p.name for p in self.personas]),
+        ):
             if repeated := sorted({n for n in names if names.count(n) > 1}):
                 raise ValueError(f"{what} {', '.join(repeated)} is defined more than once")
         if self.guardrails.control_id in {i.id for i in self.incentives}:
@@ -310,7 +321,11 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     for part in location:
         if isinstance(part, int):
             continue
-        model = next((m for m in _models_in(model.model_fields[part].annotation)), model) if part in model.model_fields else model
+        model = (
+            next((m for m in _models_in(model.model_fields[part].annotation)), model)
+            if part in model.model_fields
+            else model
+        )
     return sorted(set(model.model_fields) - {"folder"})
 
 

@@ -1,0 +1,62 @@
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test test-full lint format bench-backtest bench-demo docs constraints clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(STAMP): constraints.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: install it (Debian: apt-get install python3.11 python3.11-venv) or name it, PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is needed (Debian: apt-get install python3.11-venv)"; exit 1; }
+	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null || { echo "libgomp is needed by LightGBM (Debian: apt-get install libgomp1)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e ".[training,demo,dev,postgres]"
+	@touch $@
+
+demo: $(STAMP)  ## two programmes, from raw tables to decisions and one page
+	$(BIN)/winback demo
+
+serve: $(STAMP)  ## answer the CRM on 127.0.0.1:3000
+	$(BIN)/winback serve
+
+test: $(STAMP) lint  ## the core suite: Python only
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup -m "not system"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+test-full: $(if $(SKIP_CORE),$(STAMP),test)  ## adds what needs system packages, and installs them
+	tests/system/install
+	$(PYTEST) -m system
+
+lint: $(STAMP)  ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## let ruff rewrite
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-backtest: $(STAMP)  ## back-tests on public data against simple peers
+	$(BIN)/python benchmarks/backtests.py
+
+bench-demo: $(STAMP)  ## the demo's wall time and peak memory
+	$(BIN)/python benchmarks/demo.py
+
+docs: $(STAMP)  ## write the generated tables of docs/
+	$(BIN)/python docs/generate.py
+
+constraints: $(STAMP)  ## resolve newer versions into constraints.txt
+	$(BIN)/uv pip compile --quiet --upgrade --all-extras --no-emit-index-url --no-annotate --no-header pyproject.toml -o constraints.txt
+
+clean:  ## remove what the targets above make
+	rm -rf $(VENV) build demo var data out .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	find mlruns -mindepth 1 ! -name .gitkeep -delete

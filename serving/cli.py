@@ -1,0 +1,96 @@
+"""The ``winback`` command line. Heavy imports wait inside the commands, so that help is quick."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from serving.console import (
+    PROGRAMME_FILE,
+    AsOfOption,
+    JsonOption,
+    ProgrammeOption,
+    Step,
+    StrictOption,
+    command,
+    run_job,
+)
+
+if TYPE_CHECKING:
+    from features.programme import Programme
+    from serving.jobs import JobResult
+
+app = typer.Typer(
+    name="winback",
+    help="Who is leaving, what they are worth, why, and the cheapest incentive shown to bring them back.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.command()
+def features(
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    as_of: AsOfOption = None,
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")] = Path("out/features.parquet"),
+    plan: Annotated[bool, typer.Option("--plan", help="Print the SQL instead of running it.")] = False,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Build every member's features as of a date."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from serving import jobs
+
+        return jobs.explain_features(settings, as_of) if plan else jobs.write_features(settings, as_of, out, step=step)
+
+    run_job(job, programme, json, strict=strict)
+
+
+@app.command()
+def score(
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    as_of: AsOfOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for the decisions, partitioned by as_of.")] = Path("out/decisions"),
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder of a model bundle; default: the registry's champion.")
+    ] = None,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Score every eligible member and decide what, if anything, to send."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from serving import jobs
+
+        return jobs.score(settings, as_of, out, bundle_folder=bundle, step=step)
+
+    run_job(job, programme, json, strict=strict)
+
+
+@app.command()
+def serve(
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder of a model bundle; default: the registry's champion.")
+    ] = None,
+) -> None:
+    """Answer the CRM over HTTP on 127.0.0.1, until interrupted."""
+    with command():
+        from serving.server import serve as run_server
+
+        run_server(programme, port=port, bundle_folder=bundle)
+
+
+for _commands in entry_points(group="winback.commands"):
+    _commands.load()(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,118 @@
+"""The commands that learn, and the demo. They join ``winback`` where training is installed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from serving.console import (
+    PROGRAMME_FILE,
+    AsOfOption,
+    JsonOption,
+    ProgrammeOption,
+    Step,
+    StrictOption,
+    command,
+    run_job,
+)
+
+if TYPE_CHECKING:
+    from features.programme import Programme
+    from serving.jobs import JobResult
+
+
+class Dataset(StrEnum):
+    """Public data sets that come from the package registry."""
+
+    CDNOW = "cdnow"
+    COMPLETE_JOURNEY = "complete_journey"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the ``winback`` application."""
+    for run in (demo, data, train, backtest, effects):
+        app.command()(run)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for tables, decisions and the page.")] = Path("demo"),
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Walk two programmes from raw tables to decisions, and show both on one page."""
+    with command(json, strict=strict) as report:
+        from training.demo import run_demo
+
+        with report.progress() as step:
+            result = run_demo(out, step=step)
+        report.show(result)
+        report.say(result.next_steps)
+
+
+def data(
+    name: Annotated[Dataset, typer.Argument(help="Which data set.")],
+    out: Annotated[Path, typer.Option(help="Folder; the tables go into a folder of the data set's name.")] = Path(
+        "data"
+    ),
+    json: JsonOption = None,
+) -> None:
+    """Write a public data set as a programme's raw tables."""
+    with command(json) as report:
+        from training.demo_data import write_dataset
+
+        with report.progress() as step:
+            step(f"writing {name} to {out / name}")
+            files = write_dataset(name, out / name)
+        report.record = {"files": [str(file) for file in files]}
+        report.say("\n".join(str(file) for file in files))
+
+
+def train(
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    as_of: AsOfOption = None,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Fit the churn and value models on past snapshots and register them."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from training import run
+
+        return run.train(settings, as_of, step=step)
+
+    run_job(job, programme, json, strict=strict)
+
+
+def backtest(
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    as_of: AsOfOption = None,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Train on what was known at a past date, and compare with what happened, beside simple peers."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from training import run
+
+        return run.backtest(settings, as_of, step=step)
+
+    run_job(job, programme, json, strict=strict)
+
+
+def effects(
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    as_of: AsOfOption = None,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Estimate from the offer log what each incentive does, and write the policy table."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from training import run
+
+        return run.effects(settings, as_of, step=step)
+
+    run_job(job, programme, json, strict=strict)
