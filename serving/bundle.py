@@ -1,0 +1,331 @@
+"""What training hands to serving: the model bundle and the policy table, as JSON and LightGBM text, never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from features.errors import RefusedError
+from features.programme import Windows
+
+BUNDLE_FORMAT = 1
+POLICY_FORMAT = 1
+MANIFEST = "manifest.json"
+BUNDLE = "bundle.json"
+
+R = TypeVar("R", bound="Record")
+
+ModelName = Literal["churn", "orders", "value"]
+Offset = Literal["prior_churn_logit", "prior_orders_logit", "prior_log_value"]
+Evidence = Literal["randomised", "propensity", "observational", "none"]
+
+
+class Record(BaseModel):
+    """Frozen, without unknown fields; infinities and NaN survive JSON as strings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class BetaGeometric(Record):
+    """BG/NBD parameters; time is in weeks."""
+
+    r: float = Field(gt=0)
+    alpha: float = Field(gt=0)
+    a: float = Field(gt=0)
+    b: float = Field(gt=0)
+
+
+class GammaGamma(Record):
+    """Gamma-Gamma parameters of the value per order day."""
+
+    p: float = Field(gt=0)
+    q: float = Field(gt=0)
+    v: float = Field(gt=0)
+
+
+class FittedConstants(Record):
+    """What is estimated from the whole member base, from rows before ``fitted_at``."""
+
+    fitted_at: datetime
+    btyd: BetaGeometric
+    spend: GammaGamma
+    median_gap_days: float = Field(gt=0, description="of all gaps between order days")
+    mean_value_per_order: float = Field(description="per order day; stands in for members without a repeat order")
+    high_value_per_year: float = Field(description="tier high from here")
+    mid_value_per_year: float = Field(description="tier mid from here")
+    potential_value_if_active: float = Field(description="tier potential from here, by the prior's value if active")
+
+
+class Calibrator(Record):
+    """A rising, piecewise linear map from the model's probability to the observed one."""
+
+    x: tuple[float, ...] = Field(min_length=2)
+    y: tuple[float, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if len(self.x) != len(self.y) or np.any(np.diff(self.x) <= 0) or np.any(np.diff(self.y) < 0):
+            raise ValueError("a calibrator needs as many y as x, x rising strictly and y never falling")
+        if min(self.y) < 0 or max(self.y) > 1:
+            raise ValueError("a calibrator's y are probabilities")
+        return self
+
+    def __call__(self, probability: np.ndarray) -> np.ndarray:
+        """Map probabilities; those outside the learnt range get the value at its end."""
+        return np.asarray(np.interp(probability, self.x, self.y))
+
+
+class FittedModel(Record):
+    """One LightGBM model as text, and the column that was its starting point.
+
+    LightGBM's own predictions leave the offset out; scoring adds it.
+    """
+
+    text: str = Field(repr=False)
+    objective: str
+    offset: Offset | None = None
+    offset_mean: float = Field(0.0, description="mean offset of the rows trained on")
+
+    @cached_property
+    def feature_names(self) -> tuple[str, ...]:
+        """The inputs the text says it was trained on, in order."""
+        start = "feature_names="
+        names = next((line for line in self.text.splitlines() if line.startswith(start)), start)
+        return tuple(names.removeprefix(start).split())
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.text.startswith("tree\n") or "\nend of trees\n" not in self.text:
+            raise ValueError("the LightGBM text is not whole")
+        return self
+
+
+class ColumnProfile(Record):
+    """How a feature was distributed where the models were trained."""
+
+    quantiles: tuple[float, ...]
+    missing_share: float = Field(ge=0, le=1)
+
+
+class ModelBundle(Record):
+    """Everything scoring needs: models, calibrators, constants, and what they were trained on."""
+
+    format: int = BUNDLE_FORMAT
+    created_at: datetime
+    programme_name: str
+    trained_until: datetime = Field(description="nothing from this instant on was seen; naive UTC")
+    churn_days: int = Field(ge=1)
+    value_days: int = Field(ge=1)
+    value_basis: str = Field(description="what value is measured in: margin, or revenue where margin is unknown")
+    windows: Windows
+    feature_names: tuple[str, ...] = Field(min_length=1, description="model inputs in order, prior columns included")
+    constants: FittedConstants
+    models: dict[ModelName, FittedModel]
+    calibrators: dict[ModelName, Calibrator] = Field(default_factory=dict)
+    value_factor: float = Field(1.0, gt=0, description="level of the value model: actual over predicted")
+    reference_profile: dict[str, ColumnProfile] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _models_fit(self) -> Self:
+        needed = {"churn", "value"} | ({"orders"} if self.value_days != self.churn_days else set())
+        if missing := sorted(needed - set(self.models)):
+            raise ValueError(f"no model {', '.join(missing)}")
+        for name, model in self.models.items():
+            if model.feature_names != self.feature_names:
+                differing = sorted(set(model.feature_names) ^ set(self.feature_names)) or ["their order"]
+                raise ValueError(
+                    f"model {name} was trained on other features than the bundle names: {', '.join(differing)}"
+                )
+        return self
+
+    @cached_property
+    def version(self) -> str:
+        """Hash of the content; when it was made and how well it did are no part of it."""
+        return _digest(self.model_dump_json(exclude={"created_at", "metrics"}))[:12]
+
+
+class Estimate(Record):
+    """An effect with its standard error; the simultaneous interval holds for all effects of the table at once."""
+
+    value: float
+    se: float
+    low: float
+    high: float
+    simultaneous_low: float
+    simultaneous_high: float
+
+
+class Effect(Record):
+    """What one incentive did in one policy segment, against control, per member."""
+
+    policy_segment: str
+    incentive_id: str
+    n_treated: int
+    n_control: int
+    recall: Estimate = Field(description="added share of members who order again")
+    margin: Estimate = Field(description="added value before the incentive's cost")
+    cost_per_member: float
+    redemption_rate: float
+    verdict: str
+    why: str
+
+
+class Choice(Record):
+    """The incentive a policy segment gets, or why it gets none."""
+
+    incentive_id: str | None
+    reason: str | None
+    needed_sample: int | None = Field(None, description="members per arm that a test would need")
+
+
+class PolicyTable(Record):
+    """Effects and choices per policy segment, with the evidence they rest on."""
+
+    format: int = POLICY_FORMAT
+    created_at: datetime
+    as_of: datetime
+    evidence: Evidence
+    response_days: int = Field(ge=1)
+    confidence: float = Field(gt=0, lt=1)
+    effects: tuple[Effect, ...] = ()
+    choices: dict[str, Choice] = Field(default_factory=dict)
+
+    @cached_property
+    def version(self) -> str:
+        """Hash of the content; when it was made is no part of it."""
+        return _digest(self.model_dump_json(exclude={"created_at"}))[:12]
+
+
+def save_bundle(bundle: ModelBundle, folder: Path) -> None:
+    """Write a bundle to a folder, replacing what is there; readers see the old one or the new one."""
+    texts = {f"model_{name}.txt": model.text for name, model in bundle.models.items()}
+    texts[BUNDLE] = bundle.model_dump_json(indent=1, exclude={"models": {"__all__": {"text"}}})
+    files = {name: text.encode() for name, text in texts.items()}
+    manifest = {
+        "format": bundle.format,
+        "version": bundle.version,
+        "files": {name: {"bytes": len(data), "sha256": _digest(data)} for name, data in sorted(files.items())},
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        for name, data in files.items():
+            (new / name).write_bytes(data)
+        (new / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        if folder.exists():
+            folder.rename(Path(scratch) / "old")
+        new.rename(folder)
+
+
+def load_bundle(folder: Path) -> ModelBundle:
+    """Read a bundle and check it whole.
+
+    Raises
+    ------
+    RefusedError
+        If a file is missing, truncated or altered, the format is newer than this program, or a model does not fit
+        the bundle's features.
+    """
+    manifest = _read_json(_read(folder / MANIFEST), folder / MANIFEST)
+    _refuse_format(manifest, BUNDLE_FORMAT, folder)
+    files = {name: _read_checked(folder / name, expected) for name, expected in manifest.get("files", {}).items()}
+    if BUNDLE not in files:
+        raise RefusedError(f"{folder / MANIFEST} does not name {BUNDLE}; restore the bundle or train again")
+    content = _read_json(files[BUNDLE], folder / BUNDLE)
+    for name, model in content.get("models", {}).items():
+        model["text"] = files.get(f"model_{name}.txt", b"").decode()
+    bundle = _parse(ModelBundle, content, folder)
+    if bundle.version != manifest.get("version"):
+        raise RefusedError(f"{folder} was altered: its content does not hash to version {manifest.get('version')}")
+    return bundle
+
+
+def save_policy_table(table: PolicyTable, file: Path) -> None:
+    """Write a policy table to one JSON file; readers see the old one or the new one."""
+    content = table.model_dump(mode="json")
+    envelope = {"format": table.format, "sha256": _digest(_canonical(content)), "policy_table": content}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}-") as scratch:
+        new = Path(scratch) / file.name
+        new.write_text(json.dumps(envelope, indent=1), encoding="utf-8")
+        new.replace(file)
+
+
+def load_policy_table(file: Path) -> PolicyTable:
+    """Read a policy table and check it whole.
+
+    Raises
+    ------
+    RefusedError
+        If the file is missing, truncated or altered, or its format is newer than this program.
+    """
+    envelope = _read_json(_read(file), file)
+    _refuse_format(envelope, POLICY_FORMAT, file)
+    content = envelope.get("policy_table", {})
+    if _digest(_canonical(content)) != envelope.get("sha256"):
+        raise RefusedError(f"{file} was altered after it was written; restore it or run `winback effects` again")
+    return _parse(PolicyTable, content, file)
+
+
+def _digest(content: bytes | str) -> str:
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+
+
+def _canonical(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RefusedError(f"{file} is missing") from error
+
+
+def _read_checked(file: Path, expected: Mapping[str, Any]) -> bytes:
+    data = _read(file)
+    if len(data) < expected["bytes"]:
+        raise RefusedError(f"{file} is truncated: {len(data)} of {expected['bytes']} bytes")
+    if _digest(data) != expected["sha256"]:
+        raise RefusedError(f"{file} was altered after the bundle was written; restore it or train again")
+    return data
+
+
+def _read_json(data: bytes, file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise RefusedError(f"{file} is not whole JSON (truncated or altered): {error}") from error
+    if not isinstance(content, dict):
+        raise RefusedError(f"{file} is not a JSON object")
+    return content
+
+
+def _refuse_format(content: Mapping[str, Any], known: int, where: Path) -> None:
+    found = content.get("format")
+    if not isinstance(found, int):
+        raise RefusedError(f"{where} does not say which format it has")
+    if found > known:
+        raise RefusedError(f"{where} has format {found}, this program reads up to {known}; upgrade winback")
+
+
+def _parse(kind: type[R], content: Mapping[str, Any], where: Path) -> R:
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'content'}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
+        )
+        raise RefusedError(f"{where} does not fit: {problems}") from error
