@@ -35,9 +35,9 @@ class Source(Settings):
     path: str | None = Field(None, description="Parquet or CSV file, or a glob of them, relative to the programme file")
     url: str | None = Field(None, description="SQLAlchemy URL; with `table`. `${NAME}` is read from the environment")
     table: str | None = Field(None, description="table or view name at `url`")
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    decimal: Literal[".", ","] = "."
-    encoding: str = "utf-8"
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(",", description="CSV only")
+    decimal: Literal[".", ","] = Field(".", description="CSV only: decimal mark of numbers")
+    encoding: str = Field("utf-8", description="CSV only, e.g. gbk")
     datetime_format: str | None = Field(None, description="strptime format, when times are not ISO 8601")
     columns: dict[str, str] = Field(default_factory=dict, description="our column = the programme's column")
     values: dict[str, str] = Field(default_factory=dict, description="events only: the programme's value = ours")
@@ -109,8 +109,8 @@ class Category(Settings):
 class Tiers(Settings):
     """Value tiers, by annualised historic value (the 80/20 rule)."""
 
-    high_share: Share = 0.2
-    mid_share: Share = 0.3
+    high_share: Share = Field(0.2, description="share of members in the high tier")
+    mid_share: Share = Field(0.3, description="share of members in the tier below; the rest is low")
 
     @model_validator(mode="after")
     def _at_most_all(self) -> Tiers:
@@ -132,7 +132,7 @@ class States(Settings):
 class Persona(Settings):
     """A named kind of member. The first persona whose conditions all hold is the member's."""
 
-    name: Identifier
+    name: Identifier = Field(description="used in decisions and in `exclude_personas`")
     when: tuple[str, ...] = Field(min_length=1, description="conditions `column op number`, all of which must hold")
     tiers: tuple[Tier, ...] = Field((), description="only in these tiers; empty: any")
 
@@ -140,23 +140,23 @@ class Persona(Settings):
 class IncentiveEligibility(Settings):
     """Who may get an incentive. Empty means no restriction."""
 
-    tiers: tuple[Tier, ...] = ()
-    states: tuple[State, ...] = ()
-    exclude_personas: tuple[Identifier, ...] = ()
-    min_orders: Annotated[int, Field(ge=0)] = 0
+    tiers: tuple[Tier, ...] = Field((), description="only members of these tiers")
+    states: tuple[State, ...] = Field((), description="only members in these states")
+    exclude_personas: tuple[Identifier, ...] = Field((), description="not for these personas")
+    min_orders: Annotated[int, Field(ge=0)] = Field(0, description="only members with so many orders")
 
 
 class Incentive(Settings):
     """Something that can be sent to bring a member back, and what it costs."""
 
-    id: Identifier
-    name_en: str
-    name_zh: str
-    channel: Identifier = "email"
+    id: Identifier = Field(description="as in the offer log")
+    name_en: str = Field(description="name shown in English")
+    name_zh: str = Field(description="name shown in Chinese")
+    channel: Identifier = Field("email", description="how it is sent; consent is asked for this channel")
     contact_cost: Amount = Field(0.0, description="per member contacted, channel fee included")
     face_value: Amount = Field(0.0, description="per redemption, at cost to the programme")
     setup_cost: Amount = Field(0.0, description="once per campaign, whatever its size")
-    eligible: IncentiveEligibility = IncentiveEligibility()
+    eligible: IncentiveEligibility = Field(IncentiveEligibility(), description="who may get it")
 
 
 class Guardrails(Settings):
@@ -165,11 +165,11 @@ class Guardrails(Settings):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="familywise, of the effect on recall")
     recall_floor: Share = Field(0.0, description="an effect on recall must be above this to count")
     loss_tolerance: Amount = Field(0.0, description="money per member the lower bound of net value may fall below zero")
-    min_treated: Annotated[int, Field(ge=1)] = 200
-    min_control: Annotated[int, Field(ge=1)] = 200
+    min_treated: Annotated[int, Field(ge=1)] = Field(200, description="fewer offers than this are no evidence")
+    min_control: Annotated[int, Field(ge=1)] = Field(200, description="fewer controls than this are no evidence")
     response_days: Days = Field(28, description="window in which an order counts as a response to an offer")
     cooldown_days: Days = Field(28, description="from one assignment to the next; at least `response_days`")
-    messages_per_week: Annotated[float, Field(gt=0)] = 5.0
+    messages_per_week: Annotated[float, Field(gt=0)] = Field(5.0, description="no offer to members sent more than this")
     cost_share: Share = Field(0.08, description="of historic annual value plus 12-month value if active")
     consent_default: bool | None = Field(
         None, description="consent where there is no contacts table; must be stated then"
@@ -193,8 +193,8 @@ class Training(Settings):
 
     snapshots: Annotated[int, Field(ge=1, le=60)] = Field(6, description="most past dates to learn from")
     snapshot_step_days: Days = Field(28, description="days between them")
-    seed: int = 7
-    threads: Annotated[int, Field(ge=1)] = 2
+    seed: int = Field(7, description="same seed, same data: same model")
+    threads: Annotated[int, Field(ge=1)] = Field(2, description="processor cores to use")
 
 
 class Output(Settings):
@@ -210,10 +210,10 @@ class Output(Settings):
 class Programme(Settings):
     """A loyalty programme, as its file describes it."""
 
-    name: str
-    timezone: str = "UTC"
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-    language: Language = "en"
+    name: str = Field(description="shown on reports")
+    timezone: str = Field("UTC", description="IANA name; times that carry no zone are local to it, and so are dates")
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code of every amount")]
+    language: Language = Field("en", description="language to write in where the member's is unknown")
     data: Data
     horizons: Horizons = Horizons()
     eligible: Eligible = Eligible()

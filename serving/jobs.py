@@ -1,10 +1,18 @@
-"""The result every command's job hands to the command line."""
+"""The jobs behind the commands that need no training: build features, score, decide."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from serving.console import Step
+
+if TYPE_CHECKING:
+    from features.programme import Programme
+    from features.sources import Loaded
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -16,3 +24,53 @@ class JobResult:
     record: dict[str, Any]
     tables: dict[str, Rows] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+
+def load(programme: Programme, step: Step) -> Loaded:
+    """Read a programme's tables; rows set aside go to ``var/set_aside`` beside the programme file."""
+    from features.sources import load_tables
+
+    step("reading and checking the tables")
+    return load_tables(
+        programme, threads=programme.training.threads, set_aside=programme.path("var") / "set_aside" / programme.output.model
+    )
+
+
+def as_of_or_next_day(programme: Programme, as_of: str | None, data_until: datetime) -> datetime:
+    """Return the as_of asked for, else the first moment of the local day after the last row."""
+    if as_of is not None:
+        return programme.instant(as_of)
+    return programme.instant(programme.local_date(data_until) + timedelta(days=1))
+
+
+def write_features(programme: Programme, as_of: str | None, out: Path, *, step: Step) -> JobResult:
+    """Build the FeatureTable and write it as one Parquet file."""
+    from features.build import build_features
+
+    loaded = load(programme, step)
+    instant = as_of_or_next_day(programme, as_of, loaded.data_until)
+    step(f"building features as of {programme.local_date(instant)}")
+    table = build_features(loaded.tables, instant, programme)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}")
+    table.to_parquet(temporary, index=False)
+    temporary.replace(out)
+    record = {
+        "as_of": programme.local_date(instant).isoformat(),
+        "members": len(table),
+        "features": table.shape[1] - 2,
+        "file": str(out),
+    }
+    return JobResult(record, {"features": [record]}, tuple(finding.message for finding in loaded.findings))
+
+
+def explain_features(programme: Programme, as_of: str | None, *, step: Step) -> JobResult:
+    """Return the SQL that would build the features."""
+    import ibis
+
+    from features.build import features_expression
+
+    loaded = load(programme, step)
+    instant = as_of_or_next_day(programme, as_of, loaded.data_until)
+    plan = ibis.to_sql(features_expression(loaded.tables, instant, programme), dialect="duckdb")
+    return JobResult({"as_of": programme.local_date(instant).isoformat(), "sql": str(plan)})

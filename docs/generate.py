@@ -1,0 +1,101 @@
+"""Write the parts of the documentation that are made from the code; ``--check`` only says what is out of date."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from features.catalogue import features_markdown
+from features.programme import Programme, Settings
+from features.schemas import contract_markdown
+
+FOLDER = Path(__file__).parent
+INTRODUCTION = """# The programme file
+
+One TOML file describes a programme: where its tables are, how their columns map to ours, how far to look ahead, what may be
+sent and what it costs. Unknown keys are errors. Paths are relative to the file. `programme.toml` is a complete example.
+"""
+
+
+def programme_markdown() -> str:
+    """Describe every section and key of the programme file."""
+    return "\n".join([INTRODUCTION, *_section(Programme, "")]).rstrip() + "\n"
+
+
+def _section(model: type[Settings], prefix: str) -> Iterator[str]:
+    yield f"## {f'`[{prefix}]`' if prefix else 'Top level'}\n"
+    yield f"{(model.__doc__ or '').strip()}\n"
+    plain = {name: info for name, info in model.model_fields.items() if not info.exclude and not _nested(info)}
+    if plain:
+        yield "| key | type | default | meaning |\n|---|---|---|---|"
+        yield from (_row(name, info) for name, info in plain.items())
+        yield ""
+    described = set()
+    for name, info in model.model_fields.items():
+        for nested in _nested(info):
+            if nested not in described:
+                described.add(nested)
+                siblings = [n for n, i in model.model_fields.items() if nested in _nested(i)]
+                yield from _section(nested, ".".join(part for part in (prefix, " / ".join(siblings)) if part))
+
+
+def _row(name: str, info: FieldInfo) -> str:
+    default = "required" if info.default is PydanticUndefined and info.default_factory is None else _shown(info)
+    return f"| `{name}` | {_type(info.annotation)} | {default} | {(info.description or '').replace('|', '/')} |"
+
+
+def _shown(info: FieldInfo) -> str:
+    value = info.get_default(call_default_factory=True)
+    return (
+        "" if value is None or value == () or value == {} else f"`{list(value) if isinstance(value, tuple) else value}`"
+    )
+
+
+def _type(annotation: Any) -> str:
+    text = str(annotation if get_args(annotation) else getattr(annotation, "__name__", annotation))
+    for long, short in (
+        ("typing.", ""),
+        ("Literal", "one of "),
+        (" | None", ""),
+        ("annotated_types.", ""),
+        (", ...", ""),
+    ):
+        text = text.replace(long, short)
+    return text.split("Annotated[")[-1].split(", FieldInfo")[0].split(", Field")[0].replace("|", "or")
+
+
+def _nested(info: FieldInfo) -> list[type[Settings]]:
+    candidates = [info.annotation, *get_args(info.annotation)]
+    return [item for item in candidates if isinstance(item, type) and issubclass(item, Settings)]
+
+
+GENERATED = {
+    "input-contract.md": contract_markdown,
+    "features.md": features_markdown,
+    "programme-file.md": programme_markdown,
+}
+
+
+def main() -> int:
+    """Write the pages, or with ``--check`` list those that differ."""
+    stale = [name for name, make in GENERATED.items() if _differs(FOLDER / name, make())]
+    if "--check" in sys.argv[1:]:
+        print("\n".join(f"docs/{name} is out of date: run make docs" for name in stale))
+        return 1 if stale else 0
+    for name in stale:
+        (FOLDER / name).write_text(GENERATED[name](), encoding="utf-8")
+        print(f"wrote docs/{name}")
+    return 0
+
+
+def _differs(file: Path, content: str) -> bool:
+    return not file.exists() or file.read_text(encoding="utf-8") != content
+
+
+if __name__ == "__main__":
+    sys.exit(main())
