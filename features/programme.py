@@ -164,6 +164,9 @@ class Guardrails(Settings):
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="familywise, of the effect on recall")
     recall_floor: Share = Field(0.0, description="an effect on recall must be above this to count")
+    detectable_recall: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.02, description="the effect on recall, above the floor, that a test should be able to show"
+    )
     loss_tolerance: Amount = Field(0.0, description="money per member the lower bound of net value may fall below zero")
     min_treated: Annotated[int, Field(ge=1)] = Field(200, description="fewer offers than this are no evidence")
     min_control: Annotated[int, Field(ge=1)] = Field(200, description="fewer controls than this are no evidence")

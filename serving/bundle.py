@@ -48,7 +48,7 @@ class GammaGamma(Record):
     """Gamma-Gamma parameters of the value per order day."""
 
     p: float = Field(gt=0)
-    q: float = Field(gt=0)
+    q: float = Field(gt=1, description="above 1, or the mean would not exist")
     v: float = Field(gt=0)
 
 
@@ -174,6 +174,7 @@ class Effect(Record):
     n_control: int
     recall: Estimate = Field(description="added share of members who order again")
     margin: Estimate = Field(description="added value before the incentive's cost")
+    net: Estimate = Field(description="added value after the incentive's cost")
     cost_per_member: float
     redemption_rate: float
     verdict: str
@@ -197,6 +198,9 @@ class PolicyTable(Record):
     evidence: Evidence
     response_days: int = Field(ge=1)
     confidence: float = Field(gt=0, lt=1)
+    offers: int = Field(0, description="offers measured, control included")
+    maturing: int = Field(0, description="offers left out because their response window is still open")
+    warnings: tuple[str, ...] = Field((), description="what is wrong with the offer log")
     effects: tuple[Effect, ...] = ()
     choices: dict[str, Choice] = Field(default_factory=dict)
 
