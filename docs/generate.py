@@ -17,8 +17,9 @@ from features.schemas import contract_markdown
 FOLDER = Path(__file__).parent
 INTRODUCTION = """# The programme file
 
-One TOML file describes a programme: where its tables are, how their columns map to ours, how far to look ahead, what may be
-sent and what it costs. Unknown keys are errors. Paths are relative to the file. `programme.toml` is a complete example.
+One TOML file describes a programme: where its tables are, how their columns map to ours, how far to look ahead,
+what may be sent and what it costs. Unknown keys are errors. Paths are relative to the file. `programme.toml` is a
+complete example.
 """
 
 
@@ -36,7 +37,7 @@ def _section(model: type[Settings], prefix: str) -> Iterator[str]:
         yield from (_row(name, info) for name, info in plain.items())
         yield ""
     described = set()
-    for name, info in model.model_fields.items():
+    for info in model.model_fields.values():
         for nested in _nested(info):
             if nested not in described:
                 described.add(nested)
