@@ -1,0 +1,52 @@
+"""The command line: exit codes, the JSON file, errors people can act on."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from features.errors import InputError, RefusedError
+from serving.cli import app
+from serving.console import command
+
+run = CliRunner().invoke
+
+
+def failing(error: Exception, json_file: Path) -> int:
+    """Return the exit code of a command that fails."""
+    with pytest.raises(Exception) as caught, command(json_file):
+        raise error
+    return caught.value.exit_code
+
+
+def test_help_names_every_command() -> None:
+    shown = run(app, ["--help"]).output
+    assert all(name in shown for name in ("demo", "data", "features", "train", "backtest", "effects", "score", "serve"))
+
+
+@pytest.mark.parametrize("name", ["features", "train", "backtest", "effects", "score"])
+def test_a_missing_programme_file_is_bad_input(name: str, tmp_path: Path) -> None:
+    result = run(app, [name, "--programme", str(tmp_path / "none.toml"), "--json", str(tmp_path / "out.json")])
+    assert result.exit_code == 2
+    assert "none.toml" in result.output
+    assert json.loads((tmp_path / "out.json").read_text())["error"]["kind"] == "InputError"
+
+
+@pytest.mark.parametrize(("error", "code"), [(InputError("orders: bad"), 2), (RefusedError("too early"), 4)])
+def test_the_exit_code_says_whose_fault_it_is(error: Exception, code: int, tmp_path: Path) -> None:
+    assert failing(error, tmp_path / "out.json") == code
+    assert json.loads((tmp_path / "out.json").read_text())["exit_code"] == code
+
+
+@pytest.mark.parametrize(("strict", "code"), [(False, 0), (True, 3)])
+def test_warnings_fail_only_under_strict(strict: bool, code: int, tmp_path: Path) -> None:
+    try:
+        with command(tmp_path / "out.json", strict=strict) as report:
+            report.warn(["3 rows set aside [orders]"])
+        exit_code = 0
+    except Exception as exit_:
+        exit_code = exit_.exit_code  # type: ignore[attr-defined]
+    assert exit_code == code
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert (written["exit_code"], written["warnings"]) == (code, ["3 rows set aside [orders]"])
