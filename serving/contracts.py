@@ -1,0 +1,236 @@
+"""What goes over the wire: requests and answers, strict both ways."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from features.schemas import EVENTS
+from serving.bundle import Evidence
+from serving.records import DecisionRecord, Strict
+
+MAX_ITEMS = 1_000
+MAX_ROWS = 20_000
+EARLIEST, LATEST = datetime(1970, 1, 2), datetime(2200, 1, 1)
+
+ItemErrorCode = Literal["unknown_member", "not_eligible", "no_history", "duplicate_member", "invalid_history"]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must consist of printable characters")
+    return text
+
+
+def _time(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("must be an ISO 8601 time such as 2026-01-31T12:00:00")
+    return datetime.fromisoformat(value)
+
+
+def _iso(text: str) -> str:
+    _within_reach(datetime.fromisoformat(text))
+    return text
+
+
+def _within_reach(value: datetime) -> datetime:
+    if not EARLIEST <= value.replace(tzinfo=None) < LATEST:
+        raise ValueError(f"must lie between {EARLIEST.date()} and {LATEST.date()}")
+    return value
+
+
+def _event(value: str) -> str:
+    if value not in EVENTS:
+        raise ValueError(f"must be one of {', '.join(EVENTS)}")
+    return value
+
+
+Id = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
+Text = Annotated[str, Field(max_length=256), AfterValidator(_printable)]
+Time = Annotated[datetime, BeforeValidator(_time, json_schema_input_type=datetime), AfterValidator(_within_reach)]
+Money = Annotated[float, Field(ge=-1e12, le=1e12)]
+Event = Annotated[str, Field(json_schema_extra={"enum": list(EVENTS)}), AfterValidator(_event)]
+
+
+class OrderRow(Strict):
+    """An order or a return, as in the input contract."""
+
+    order_id: Id
+    ordered_at: Time
+    net_amount: Money
+    margin_amount: Money | None = None
+    discount_amount: Money | None = None
+    is_return: bool | None = None
+    return_of: Id | None = None
+    channel: Text | None = None
+    store_id: Id | None = None
+    recorded_at: Time | None = None
+
+
+class OrderLineRow(Strict):
+    """A product of an order, as in the input contract."""
+
+    order_id: Id
+    product_id: Id
+    line_id: Id | None = None
+    category: Text | None = None
+    quantity: Money | None = None
+    net_amount: Money | None = None
+    discount_amount: Money | None = None
+
+
+class EventRow(Strict):
+    """Something the member did or was sent, in the event vocabulary."""
+
+    occurred_at: Time
+    event: Event
+    event_id: Id | None = None
+    channel: Text | None = None
+    amount: Money | None = None
+    order_id: Id | None = None
+    recorded_at: Time | None = None
+
+
+class OfferRow(Strict):
+    """An offer the member got, or was kept from as control, as in the input contract."""
+
+    offer_id: Id
+    incentive_id: Id
+    assigned_at: Time
+    campaign_id: Id | None = None
+    channel: Text | None = None
+    propensity: Annotated[float, Field(gt=0, le=1)] | None = None
+    cost_amount: Money | None = None
+    redeemed_at: Time | None = None
+    policy_segment: Text | None = None
+    recorded_at: Time | None = None
+
+
+class ContactRow(Strict):
+    """Consent for one channel, as in the input contract."""
+
+    channel: Text
+    consent: bool
+    updated_at: Time | None = None
+
+
+class MemberRow(Strict):
+    """What is known of the member, as in the input contract."""
+
+    joined_at: Time | None = None
+    language: Text | None = None
+    birth_year: Annotated[int, Field(ge=1850, le=2200)] | None = None
+    gender: Text | None = None
+    channel: Text | None = None
+    region: Text | None = None
+    name: Text | None = None
+    recorded_at: Time | None = None
+
+
+class History(Strict):
+    """Everything known of one member: the rows the weekly job would read from the programme's tables."""
+
+    member_id: Id
+    orders: list[OrderRow] = Field(default_factory=list, max_length=MAX_ROWS)
+    order_lines: list[OrderLineRow] = Field(default_factory=list, max_length=MAX_ROWS)
+    events: list[EventRow] = Field(default_factory=list, max_length=MAX_ROWS)
+    offers: list[OfferRow] = Field(default_factory=list, max_length=MAX_ROWS)
+    contacts: list[ContactRow] = Field(default_factory=list, max_length=MAX_ROWS)
+    member: MemberRow | None = None
+
+
+class ScoreRequest(Strict):
+    """Score members the store knows, or members by their own rows: exactly one of the two."""
+
+    member_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
+    histories: Annotated[list[History], Field(min_length=1, max_length=MAX_ITEMS)] | None = None
+    as_of: Annotated[str, Field(max_length=40), AfterValidator(_iso)] | None = Field(
+        None,
+        description="with histories: date or time to score at, local unless it says otherwise; "
+        "absent: that of the current publication, else now",
+    )
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.member_ids is None) == (self.histories is None):
+            raise ValueError("give either member_ids or histories")
+        if self.as_of is not None and self.histories is None:
+            raise ValueError("as_of goes with histories; stored decisions have the as_of of their publication")
+        return self
+
+
+class ItemError(Strict):
+    """Why one item of a call has no decision."""
+
+    code: ItemErrorCode
+    message: str
+    field: str | None = None
+
+
+class ScoredItem(Strict):
+    """One item's decision."""
+
+    member_id: str
+    decision: DecisionRecord
+
+
+class FailedItem(Strict):
+    """One item's error; the other items are answered."""
+
+    member_id: str
+    error: ItemError
+
+
+class ScoreAnswer(Strict):
+    """The answer to a score request: one result per item, in the order asked."""
+
+    request_id: str
+    model_version: str
+    policy_version: str | None
+    as_of: str = Field(description="ISO date or time the decisions hold for", examples=["2026-01-31"])
+    computed_at: str = Field(description="ISO time the decisions were computed at")
+    results: list[ScoredItem | FailedItem]
+
+
+class PublicationInfo(Strict):
+    """The decisions that are answered by member id."""
+
+    as_of: str
+    model_version: str
+    policy_version: str | None
+    members: int
+    published_at: str
+
+
+class ModelAnswer(Strict):
+    """What the service answers with: the model, the policy, and the current publication."""
+
+    request_id: str
+    programme: str
+    currency: str
+    model_version: str
+    trained_until: str
+    churn_days: int
+    value_days: int
+    value_basis: str
+    feature_names: list[str]
+    policy_version: str | None
+    evidence: Evidence
+    publication: PublicationInfo | None
+
+
+class ErrorBody(Strict):
+    """What went wrong with a whole call."""
+
+    code: str
+    message: str
+    field: str | None
+    request_id: str
+
+
+class ErrorAnswer(Strict):
+    """The one error shape."""
+
+    error: ErrorBody

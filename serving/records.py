@@ -1,0 +1,113 @@
+"""The decision record - what the batch writes, the store keeps and the service answers - and its frames."""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import Annotated, Literal, get_args, get_type_hints
+
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from features.programme import State, Tier
+from serving.bundle import Evidence
+
+NoOfferReason = Literal[
+    "not_lapsed", "no_effect", "not_worth_it", "insufficient_evidence", "observational_only", "ineligible", "consent",
+    "cooldown", "message_cap", "cost_cap", "budget", "paused",
+]  # fmt: skip
+AssignedBy = Literal["policy", "exploration", "holdout"]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Strict(BaseModel):
+    """Frozen; unknown fields, numbers as text, NaN and infinities are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Reason(Strict):
+    """One reason for a churn probability: what was seen, and how it moved the log-odds."""
+
+    code: str
+    feature: str
+    feature_value: float | None = Field(description="absent when the member has no such value")
+    shap_value: float = Field(description="above zero raises the churn probability")
+    en: str
+    zh: str
+
+
+class DecisionRecord(Strict):
+    """Everything decided about one member as of a date: a row of the batch, an answer of the service."""
+
+    member_id: str
+    as_of: str = Field(description="ISO date in the programme's time zone", examples=["2026-01-31"])
+    model_version: str
+    policy_version: str | None = Field(description="absent when no policy table existed")
+    currency: str
+    churn_probability: Probability
+    order_probability: Probability
+    expected_value: float
+    value_if_active: float
+    historic_value: float
+    value_at_stake: float
+    tier: Tier
+    state: State
+    persona: str | None
+    policy_segment: str | None
+    reasons: list[Reason]
+    recommended_incentive: str | None
+    assigned_incentive: str | None
+    assigned_by: AssignedBy | None
+    expected_cost: float | None
+    expected_recall: float | None = Field(description="added probability of ordering again")
+    expected_recall_low: float | None
+    expected_recall_high: float | None
+    evidence: Evidence
+    no_offer_reason: NoOfferReason | None
+
+
+_OPTIONAL = {name for name, kind in get_type_hints(DecisionRecord).items() if NoneType in get_args(kind)}
+_NUMBERS = {name for name, kind in get_type_hints(DecisionRecord).items() if float in (kind, *get_args(kind))}
+_PROBABILITIES = ("churn_probability", "order_probability")
+
+
+def _column(name: str) -> pa.Column:
+    if name == "reasons":
+        return pa.Column(object)
+    checks = [pa.Check.in_range(0, 1)] if name in _PROBABILITIES else []
+    return pa.Column(
+        float if name in _NUMBERS else "str", checks, nullable=name in _OPTIONAL, unique=name == "member_id"
+    )
+
+
+Decisions = pa.DataFrameSchema(
+    {name: _column(name) for name in DecisionRecord.model_fields}, strict=True, ordered=True, coerce=True
+)
+"""A frame of decision records, one row per member; ``reasons`` holds lists of mappings."""
+
+_ARROW_REASON = pyarrow.struct(
+    {name: pyarrow.float64() if name.endswith("_value") else pyarrow.string() for name in Reason.model_fields}
+)
+DECISIONS_ARROW = pyarrow.schema(
+    {
+        name: pyarrow.list_(_ARROW_REASON)
+        if name == "reasons"
+        else (pyarrow.float64() if name in _NUMBERS else pyarrow.string())
+        for name in DecisionRecord.model_fields
+    }
+)
+"""The same, as it is written to Parquet."""
+
+_RECORDS = TypeAdapter(list[DecisionRecord])
+
+
+def decision_table(decisions: pd.DataFrame) -> pyarrow.Table:
+    """Check decisions and return them in the form they are written in; what is absent is null."""
+    return pyarrow.Table.from_pandas(Decisions.validate(decisions), schema=DECISIONS_ARROW, preserve_index=False)
+
+
+def decision_records(table: pyarrow.Table) -> list[DecisionRecord]:
+    """Return the rows of a decision table as records."""
+    return _RECORDS.validate_python(table.to_pylist())

@@ -1,0 +1,213 @@
+"""The SQL store of published decisions: SQLite by default, PostgreSQL by URL.
+
+A publication is staged under its own id, which no reader asks for, and made current by one small transaction. A reader
+therefore sees last week's decisions or this week's, whole, whatever happens to the writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine, make_url
+
+from features.errors import RefusedError, WinbackError
+from serving.records import DecisionRecord
+
+_STAGED, _PUBLISHED = "staged", "published"
+
+_schema = sa.MetaData()
+
+_publications = sa.Table(
+    "publications",
+    _schema,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("as_of", sa.Date, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("model_version", sa.String(64), nullable=False),
+    sa.Column("policy_version", sa.String(64)),
+    sa.Column("members", sa.Integer, nullable=False, default=0),
+    sa.Column("published_at", sa.DateTime),
+    sqlite_autoincrement=True,
+)
+
+_decisions = sa.Table(
+    "decisions",
+    _schema,
+    sa.Column("publication_id", sa.ForeignKey(_publications.c.id, ondelete="CASCADE"), primary_key=True),
+    sa.Column("member_id", sa.String, primary_key=True),
+    sa.Column("tier", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("policy_segment", sa.String(64)),
+    sa.Column("assigned_incentive", sa.String(64)),
+    sa.Column("churn_probability", sa.Float, nullable=False),
+    sa.Column("value_at_stake", sa.Float, nullable=False),
+    sa.Column("record", sa.JSON, nullable=False),
+)
+
+_TYPED = [column.name for column in _decisions.columns if column.name not in ("publication_id", "record")]
+
+
+class StoreError(WinbackError):
+    """The store cannot be reached or written; what was published stands."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One as_of's decisions, whole."""
+
+    as_of: date
+    model_version: str
+    policy_version: str | None
+    members: int
+    published_at: datetime
+
+
+class Store:
+    """Published decisions, read by member id; the latest as_of is the current one.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL.
+    folder
+        Where a relative SQLite path starts.
+    """
+
+    def __init__(self, url: str, folder: Path = Path()) -> None:
+        try:
+            self._engine = _engine(url, folder)
+        except (sa.exc.ArgumentError, ImportError) as error:
+            raise StoreError(f"cannot use the store at {url!r}: {error}") from error
+        with self._transaction() as connection:
+            _schema.create_all(connection)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or error
+            raise StoreError(f"the store at {self._engine.url!r} failed: {cause}") from error
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def stage(self, as_of: date, *, model_version: str, policy_version: str | None) -> int:
+        """Begin a publication that no reader sees, and remove what runs that died left behind."""
+        with self._transaction() as connection:
+            connection.execute(sa.delete(_publications).where(_publications.c.status == _STAGED))
+            insert = sa.insert(_publications).values(
+                as_of=as_of, status=_STAGED, model_version=model_version, policy_version=policy_version
+            )
+            publication_id: int = connection.execute(insert.returning(_publications.c.id)).scalar_one()
+            return publication_id
+
+    def add(self, publication_id: int, records: Sequence[DecisionRecord]) -> None:
+        """Add decisions to a staged publication."""
+        rows = [_row(publication_id, record) for record in records]
+        with self._transaction() as connection:
+            _refuse_unless_staged(connection, publication_id)
+            if rows:
+                connection.execute(sa.insert(_decisions), rows)
+
+    def publish(self, publication_id: int) -> Publication:
+        """Make a staged publication the one of its as_of, in place of an earlier one.
+
+        Raises
+        ------
+        RefusedError
+            If another run has begun since and taken this one's place.
+        """
+        with self._transaction() as connection:
+            _refuse_unless_staged(connection, publication_id)
+            count = sa.select(sa.func.count()).where(_decisions.c.publication_id == publication_id).scalar_subquery()
+            this = _publications.c.id == publication_id
+            as_of = sa.select(_publications.c.as_of).where(this).scalar_subquery()
+            connection.execute(
+                sa.delete(_publications).where(_publications.c.as_of == as_of, _publications.c.status == _PUBLISHED)
+            )
+            connection.execute(
+                sa.update(_publications)
+                .where(this)
+                .values(status=_PUBLISHED, members=count, published_at=datetime.now(UTC).replace(tzinfo=None))
+            )
+            return _publication(connection.execute(sa.select(_publications).where(this)).mappings().one())
+
+    def current(self) -> Publication | None:
+        """Return the publication that is answered from; None before the first."""
+        with self._transaction() as connection:
+            found = connection.execute(_latest(_publications)).mappings().one_or_none()
+        return None if found is None else _publication(found)
+
+    def read(self, member_ids: Sequence[str]) -> tuple[Publication | None, dict[str, DecisionRecord]]:
+        """Return the current publication and its decisions of those members it knows, from one moment."""
+        publication, latest = _publications, _latest(_publications.c.id).scalar_subquery()
+        query = (
+            sa.select(publication, _decisions.c.record)
+            .join(
+                _decisions,
+                (_decisions.c.publication_id == publication.c.id) & _decisions.c.member_id.in_(set(member_ids)),
+                isouter=True,
+            )
+            .where(publication.c.id == latest)
+        )
+        with self._transaction() as connection:
+            rows = connection.execute(query).mappings().all()
+        if not rows:
+            return None, {}
+        records = [DecisionRecord.model_validate(row["record"]) for row in rows if row["record"] is not None]
+        return _publication(rows[0]), {record.member_id: record for record in records}
+
+
+def _engine(url: str, folder: Path) -> Engine:
+    """Return an engine; SQLite gets its folder, write-ahead logging and foreign keys."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return sa.create_engine(parsed, pool_pre_ping=True)
+    if parsed.database and parsed.database != ":memory:":
+        file = folder / parsed.database
+        file.parent.mkdir(parents=True, exist_ok=True)
+        parsed = parsed.set(database=str(file))
+    engine = sa.create_engine(parsed, connect_args={"timeout": 30})
+
+    @sa.event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _: Any) -> None:
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _latest(*columns: Any) -> sa.Select:
+    published = sa.select(*columns).where(_publications.c.status == _PUBLISHED)
+    return published.order_by(_publications.c.as_of.desc()).limit(1)
+
+
+def _refuse_unless_staged(connection: Connection, publication_id: int) -> None:
+    """Refuse to go on with a publication another run has removed; holds its row until the transaction ends."""
+    own = (_publications.c.id == publication_id) & (_publications.c.status == _STAGED)
+    if connection.execute(sa.update(_publications).where(own).values(status=_STAGED)).rowcount != 1:
+        raise RefusedError("another run began after this one and took its place; the earlier publication stands")
+
+
+def _row(publication_id: int, record: DecisionRecord) -> dict[str, Any]:
+    content = record.model_dump()
+    return {"publication_id": publication_id, "record": content, **{name: content[name] for name in _TYPED}}
+
+
+def _publication(row: Any) -> Publication:
+    return Publication(
+        as_of=row["as_of"],
+        model_version=row["model_version"],
+        policy_version=row["policy_version"],
+        members=row["members"],
+        published_at=row["published_at"],
+    )
