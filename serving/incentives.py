@@ -1,0 +1,64 @@
+"""What an incentive costs, and who may get it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from features.programme import Incentive
+
+
+def expected_cost(incentive: Incentive, *, redemption_rate: float) -> float:
+    """Cost per member contacted: the contact itself, and the face value as often as it is redeemed."""
+    return incentive.contact_cost + incentive.face_value * redemption_rate
+
+
+def eligible_incentives(members: pd.DataFrame, incentives: Iterable[Incentive]) -> pd.DataFrame:
+    """Tell which member may get which incentive.
+
+    Parameters
+    ----------
+    members
+        With ``tier``, ``state``, ``persona`` and ``order_count``.
+    incentives
+        The programme's incentives.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One boolean column per incentive id, in the index of ``members``.
+    """
+    return pd.DataFrame({incentive.id: _eligible(members, incentive) for incentive in incentives}, index=members.index)
+
+
+def campaign_costs(decisions: pd.DataFrame, incentives: Iterable[Incentive]) -> pd.DataFrame:
+    """Sum up what sending all assigned incentives is expected to cost.
+
+    Parameters
+    ----------
+    decisions
+        With ``assigned_incentive`` and ``expected_cost`` per member.
+    incentives
+        The programme's incentives; their set-up is charged once, and only where anybody is sent one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Per ``incentive_id``: ``members``, ``member_cost``, ``setup_cost`` and their sum ``cost``.
+    """
+    sent = decisions.groupby("assigned_incentive")["expected_cost"].agg(members="size", member_cost="sum")
+    setup = pd.Series({incentive.id: incentive.setup_cost for incentive in incentives}, dtype="float64")
+    costs: pd.DataFrame = sent.assign(setup_cost=setup.reindex(sent.index)).rename_axis("incentive_id").reset_index()
+    return costs.assign(cost=costs["member_cost"] + costs["setup_cost"])
+
+
+def _eligible(members: pd.DataFrame, incentive: Incentive) -> np.ndarray:
+    rules = incentive.eligible
+    allowed = np.asarray(members["order_count"] >= rules.min_orders) & ~members["persona"].isin(rules.exclude_personas)
+    if rules.tiers:
+        allowed &= members["tier"].isin(rules.tiers)
+    if rules.states:
+        allowed &= members["state"].isin(rules.states)
+    return np.asarray(allowed, dtype=bool)
