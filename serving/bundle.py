@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from features.errors import RefusedError
@@ -22,6 +23,7 @@ POLICY_FORMAT = 1
 MANIFEST = "manifest.json"
 BUNDLE = "bundle.json"
 
+Floats = NDArray[np.float64]
 R = TypeVar("R", bound="Record")
 
 ModelName = Literal["churn", "orders", "value"]
@@ -79,9 +81,9 @@ class Calibrator(Record):
             raise ValueError("a calibrator's y are probabilities")
         return self
 
-    def __call__(self, probability: np.ndarray) -> np.ndarray:
+    def __call__(self, probability: Floats) -> Floats:
         """Map probabilities; those outside the learnt range get the value at its end."""
-        return np.asarray(np.interp(probability, self.x, self.y))
+        return np.interp(probability, self.x, self.y)
 
 
 class FittedModel(Record):
