@@ -1,0 +1,140 @@
+"""From features and a bundle to scores. Pure: the same function serves notebook, batch, endpoint and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from features.errors import RefusedError
+from serving.bundle import FittedModel, Floats, ModelBundle, ModelName
+from serving.priors import PRIOR_COLUMNS, PRIOR_INPUTS, prior_columns
+
+KEYS: Final = ("member_id", "as_of")
+PROBABILITIES: Final = ("churn_probability", "order_probability")
+SCORE_COLUMNS: Final = (
+    *KEYS,
+    *PROBABILITIES,
+    "value_if_active",
+    "expected_value",
+    "historic_value",
+    "value_at_stake",
+    "prior_expected_value",
+)
+ONE_THREAD_UP_TO_ROWS: Final = 1_000
+
+
+def score(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
+    """Score a FeatureTable: one row per member, in its order, with the columns of `SCORE_COLUMNS`.
+
+    Raises
+    ------
+    RefusedError
+        If features are missing, or ``as_of`` is before ``bundle.trained_until``: the model has seen what came after.
+    """
+    refuse_unfit(features, bundle)
+    priors = priors_of(features, bundle)
+    matrix = join_inputs(features, priors, bundle.feature_names)
+    churn = _probability("churn", bundle, matrix, priors)
+    orders = _order_probability(churn, bundle, matrix, priors)
+    value_if_active = bundle.value_factor * np.exp(link_score(bundle.models["value"], matrix, priors))
+    expected_value = orders * value_if_active
+    scores = pd.DataFrame(
+        {
+            "member_id": features["member_id"],
+            "as_of": features["as_of"],
+            "churn_probability": churn,
+            "order_probability": orders,
+            "value_if_active": value_if_active,
+            "expected_value": expected_value,
+            "historic_value": features["value_total"],
+            "value_at_stake": value_if_active - expected_value,
+            "prior_expected_value": priors["prior_expected_value"],
+        },
+        index=features.index,
+    )
+    return _checked(scores)
+
+
+def model_matrix(features: pd.DataFrame, bundle: ModelBundle) -> Floats:
+    """Return the models' inputs, features and prior columns, in the bundle's order."""
+    refuse_unfit(features, bundle)
+    return join_inputs(features, priors_of(features, bundle), bundle.feature_names)
+
+
+def priors_of(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
+    """Return the prior columns by the bundle's constants and horizons."""
+    return prior_columns(features, bundle.constants, bundle.churn_days, bundle.value_days)
+
+
+def join_inputs(features: pd.DataFrame, priors: pd.DataFrame, feature_names: Sequence[str]) -> Floats:
+    """Return the named columns of both frames as one matrix."""
+    columns = [priors[name] if name in priors else features[name] for name in feature_names]
+    return np.column_stack([column.to_numpy(np.float64) for column in columns])
+
+
+def link_score(model: FittedModel, matrix: Floats, priors: pd.DataFrame) -> Floats:
+    """Predict on the link scale (log-odds or log), the offset included."""
+    raw = predict(model, matrix, raw_score=True)
+    return raw + priors[model.offset].to_numpy(np.float64) if model.offset else raw
+
+
+def predict(model: FittedModel, matrix: Floats, **options: bool) -> Floats:
+    """Run a model's trees. Small inputs use one thread: starting more costs more than it saves."""
+    booster = _booster(model.text)
+    threads = 1 if len(matrix) <= ONE_THREAD_UP_TO_ROWS else 0
+    rows = matrix if len(matrix) else np.zeros((1, len(model.feature_names)))
+    return np.asarray(booster.predict(rows, num_threads=threads, **options))[: len(matrix)]
+
+
+def refuse_unfit(features: pd.DataFrame, bundle: ModelBundle) -> None:
+    """Refuse features the bundle cannot score rightly."""
+    needed = {*KEYS, "value_total", *PRIOR_INPUTS, *bundle.feature_names} - set(PRIOR_COLUMNS)
+    if missing := sorted(needed - set(features.columns)):
+        raise RefusedError(
+            f"model {bundle.version} needs features that are not there: {', '.join(missing)}; "
+            "build them with the windows it was trained on, or train again"
+        )
+    earliest = features["as_of"].min()
+    if earliest < bundle.trained_until:
+        raise RefusedError(
+            f"model {bundle.version} was trained on what was known until {bundle.trained_until:%Y-%m-%d %H:%M} UTC "
+            f"and cannot score as of {earliest:%Y-%m-%d %H:%M} UTC: it has seen what came after; "
+            "use a later as_of or a model trained earlier"
+        )
+
+
+@lru_cache(maxsize=16)
+def _booster(text: str) -> lgb.Booster:
+    return lgb.Booster(model_str=text)
+
+
+def _probability(name: ModelName, bundle: ModelBundle, matrix: Floats, priors: pd.DataFrame) -> Floats:
+    probability = expit(link_score(bundle.models[name], matrix, priors))
+    calibrator = bundle.calibrators.get(name)
+    return calibrator(probability) if calibrator else np.asarray(probability)
+
+
+def _order_probability(churn: Floats, bundle: ModelBundle, matrix: Floats, priors: pd.DataFrame) -> Floats:
+    """Probability of an order within the value horizon, kept coherent with that within the churn horizon."""
+    if bundle.value_days == bundle.churn_days:
+        return 1.0 - churn
+    orders = _probability("orders", bundle, matrix, priors)
+    bound = np.maximum if bundle.value_days > bundle.churn_days else np.minimum
+    return np.asarray(bound(orders, 1.0 - churn))
+
+
+def _checked(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores, or refuse to hand out numbers that make no sense."""
+    amounts = scores.drop(columns=list(KEYS)).to_numpy(np.float64)
+    probabilities = scores[list(PROBABILITIES)].to_numpy(np.float64)
+    senseless = ~np.isfinite(amounts).all(axis=1) | (probabilities < 0).any(axis=1) | (probabilities > 1).any(axis=1)
+    if senseless.any():
+        first = scores[senseless].iloc[0].to_dict()
+        raise RefusedError(f"{senseless.sum()} members get scores that are not finite or not probabilities, as {first}")
+    return scores
