@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import operator
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import get_args
 
@@ -172,7 +172,7 @@ def _nearest(name: str, known: Collection[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _first_match(conditions: Mapping[str, np.ndarray], *, otherwise: str | None, index: pd.Index) -> pd.Series:
+def _first_match(conditions: dict[str, np.ndarray], *, otherwise: str | None, index: pd.Index) -> pd.Series:
     """Name, per row, the first condition that holds."""
     labels = np.full(len(index), otherwise, dtype=object)
     for name, holds in reversed(conditions.items()):

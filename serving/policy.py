@@ -1,0 +1,220 @@
+"""The cheapest incentive shown to work in a segment, and what may keep a member from getting it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from features.programme import Guardrails, Incentive, Programme
+from serving.bundle import Choice, Effect, Estimate, Evidence, PolicyTable
+from serving.consent import consenting
+from serving.incentives import eligible_incentives
+
+Verdict = Literal["effective", "no_effect", "not_worth_it", "insufficient_evidence", "observational_only"]
+
+NET_CONFIDENCE: Final = 0.9
+POWER: Final = 0.8
+WORST_VARIANCE: Final = 0.25
+"""Largest variance a yes-or-no outcome can have; stands in where nothing has been observed."""
+
+_REASONS: Final = ("observational_only", "insufficient_evidence", "not_worth_it", "no_effect")
+_COLUMNS: Final = {
+    "recommended_incentive": "str",
+    "expected_cost": "float64",
+    "expected_recall": "float64",
+    "expected_recall_low": "float64",
+    "expected_recall_high": "float64",
+    "evidence": "str",
+    "no_offer_reason": "str",
+}
+
+
+def judge(
+    *, n_treated: int, n_control: int, recall: Estimate, net: Estimate, evidence: Evidence, guardrails: Guardrails
+) -> tuple[Verdict, str]:
+    """Say what an incentive was shown to do in a segment.
+
+    Parameters
+    ----------
+    n_treated, n_control
+        Offers measured.
+    recall
+        Added share of members who order again; its simultaneous interval decides.
+    net
+        Added value after cost, per member treated; its one-sided 90 % lower bound decides.
+    evidence
+        What the offer log is good for.
+    guardrails
+        The programme's limits.
+
+    Returns
+    -------
+    tuple
+        The verdict and a sentence why. An interval too wide to tell is `insufficient_evidence`, not `no_effect`.
+    """
+    if evidence == "observational" and n_treated and not guardrails.accept_observational:
+        return "observational_only", "who got it was neither randomised nor logged with propensities"
+    if n_treated < guardrails.min_treated or n_control < guardrails.min_control:
+        return "insufficient_evidence", (
+            f"{n_treated} treated and {n_control} control offers; "
+            f"needed are at least {guardrails.min_treated} and {guardrails.min_control}"
+        )
+    bounds = f"{recall.simultaneous_low:+.2%} to {recall.simultaneous_high:+.2%}"
+    if recall.simultaneous_low > guardrails.recall_floor:
+        return _judge_net(net, guardrails.loss_tolerance)
+    if recall.simultaneous_high < guardrails.recall_floor + guardrails.detectable_recall:
+        return "no_effect", f"the effect on recall lies within {bounds}, short of what would count"
+    return "insufficient_evidence", f"the effect on recall lies within {bounds}: too wide to tell"
+
+
+def _judge_net(net: Estimate, loss_tolerance: float) -> tuple[Verdict, str]:
+    low = net.value - norm.ppf(NET_CONFIDENCE) * net.se
+    amounts = f"net value per member is {net.value:.2f}, with 90 % confidence at least {low:.2f}"
+    if low >= -loss_tolerance:
+        return "effective", f"recalls, and {amounts}"
+    if net.value < -loss_tolerance:
+        return "not_worth_it", f"recalls, but {amounts}"
+    return "insufficient_evidence", f"recalls and may pay, but {amounts}"
+
+
+def needed_sample(effect: Effect, guardrails: Guardrails) -> int:
+    """Members per arm with whom a test would settle the question with 80 % power.
+
+    The question is whether recall rises by the programme's detectable effect or, where recall is shown to rise,
+    whether the net value seen so far holds.
+    """
+    if effect.recall.simultaneous_low > guardrails.recall_floor:
+        z, variance = float(norm.ppf(NET_CONFIDENCE)), _variance_per_member(effect, effect.net)
+        difference = effect.net.value + guardrails.loss_tolerance
+    else:
+        z, variance = _simultaneous_z(effect.recall, guardrails), _variance_per_member(effect, effect.recall)
+        difference = guardrails.detectable_recall
+    sample = 2 * variance * ((z + norm.ppf(POWER)) / difference) ** 2
+    return max(int(np.ceil(sample)), guardrails.min_treated, guardrails.min_control)
+
+
+def _variance_per_member(effect: Effect, estimate: Estimate) -> float:
+    return estimate.se**2 / (1 / effect.n_treated + 1 / effect.n_control) if estimate.se > 0 else WORST_VARIANCE
+
+
+def _simultaneous_z(estimate: Estimate, guardrails: Guardrails) -> float:
+    if not estimate.se > 0:
+        return float(norm.ppf((1 + guardrails.confidence) / 2))
+    return (estimate.simultaneous_high - estimate.simultaneous_low) / (2 * estimate.se)
+
+
+def effective_by_cost(effects: Iterable[Effect], incentives: Iterable[Incentive]) -> list[Effect]:
+    """Return the effective ones among the programme's incentives, cheapest first; ties break by id."""
+    offered = {incentive.id for incentive in incentives}
+    effective = [effect for effect in effects if effect.verdict == "effective" and effect.incentive_id in offered]
+    return sorted(effective, key=lambda effect: (effect.cost_per_member, effect.incentive_id))
+
+
+def cheapest_effective(effects: Sequence[Effect], incentives: Iterable[Incentive], guardrails: Guardrails) -> Choice:
+    """Choose among nothing and the lowest-cost effective incentive of one policy segment.
+
+    Where nothing is effective, the reason is that of the incentive nearest to being so: one not yet known to fail
+    comes before one that does not pay, and that before one that does not work.
+    """
+    ranked = effective_by_cost(effects, incentives)
+    if ranked:
+        return Choice(incentive_id=ranked[0].incentive_id, reason=None)
+    verdicts = {effect.verdict for effect in effects}
+    reason = next((reason for reason in _REASONS if reason in verdicts), "insufficient_evidence")
+    open_questions = [effect for effect in effects if effect.verdict == reason == "insufficient_evidence"]
+    needed = min((needed_sample(effect, guardrails) for effect in open_questions), default=None)
+    return Choice(incentive_id=None, reason=reason, needed_sample=needed)
+
+
+def recommend(
+    members: pd.DataFrame, policy: PolicyTable | None, programme: Programme, *, consents: pd.DataFrame
+) -> pd.DataFrame:
+    """Recommend an incentive, or nothing and why, to every member.
+
+    Parameters
+    ----------
+    members
+        Features, scores and segments, one row per member: ``member_id``, ``tier``, ``state``, ``persona``,
+        ``policy_segment``, ``order_count``, ``value_per_year``, ``value_if_active``, ``last_offer_days`` and
+        ``messages_per_week_28d``.
+    policy
+        Effects per policy segment; ``None`` if they were never estimated.
+    programme
+        Incentives and guardrails.
+    consents
+        As in :func:`serving.consent.consenting`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        In the index of ``members``: ``member_id``, ``recommended_incentive``, ``expected_cost``, ``expected_recall``
+        with ``expected_recall_low`` and ``expected_recall_high`` (the simultaneous bounds, which decided),
+        ``evidence`` and ``no_offer_reason``, the first that applies.
+    """
+    eligible = eligible_incentives(members, programme.incentives)
+    consented = consenting(members["member_id"], consents, programme)
+    segments = members["policy_segment"]
+    parts = [_nothing(members.index[segments.isna()], reason="not_lapsed", evidence="none")]
+    for segment in sorted(segments.dropna().unique()):
+        rows = np.asarray(segments == segment)
+        parts.append(_recommend_in(segment, members[rows], policy, programme, eligible[rows], consented[rows]))
+    columns = pd.concat(parts).reindex(index=members.index, columns=list(_COLUMNS)).astype(_COLUMNS)
+    return members[["member_id"]].join(columns)
+
+
+def _recommend_in(
+    segment: str,
+    members: pd.DataFrame,
+    policy: PolicyTable | None,
+    programme: Programme,
+    eligible: pd.DataFrame,
+    consented: pd.DataFrame,
+) -> pd.DataFrame:
+    if policy is None or segment not in policy.choices:
+        return _nothing(members.index, reason="insufficient_evidence", evidence="none")
+    effects = [effect for effect in policy.effects if effect.policy_segment == segment]
+    ranked = effective_by_cost(effects, programme.incentives)
+    if not ranked:
+        reason = policy.choices[segment].reason or "insufficient_evidence"
+        return _nothing(members.index, reason=reason, evidence=policy.evidence)
+    ids = [effect.incentive_id for effect in ranked]
+    may_get = eligible[ids].to_numpy(dtype=bool)
+    may_be_sent = may_get & consented[ids].to_numpy(dtype=bool)
+    offers = _offers(ranked).iloc[may_be_sent.argmax(axis=1)].set_index(members.index)
+    guardrails = programme.guardrails
+    bites = {
+        "ineligible": ~may_get.any(axis=1),
+        "consent": ~may_be_sent.any(axis=1),
+        "cooldown": members["last_offer_days"] < guardrails.cooldown_days,
+        "message_cap": members["messages_per_week_28d"] >= guardrails.messages_per_week,
+        "cost_cap": offers["expected_cost"] > guardrails.cost_share * _annual_value(members, programme),
+    }
+    first = pd.Series(np.select(list(bites.values()), list(bites), ""), index=members.index, dtype="str")
+    free = first == ""
+    return offers.where(free).assign(evidence=policy.evidence, no_offer_reason=first.mask(free))
+
+
+def _offers(effects: Iterable[Effect]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "recommended_incentive": effect.incentive_id,
+            "expected_cost": effect.cost_per_member,
+            "expected_recall": effect.recall.value,
+            "expected_recall_low": effect.recall.simultaneous_low,
+            "expected_recall_high": effect.recall.simultaneous_high,
+        }
+        for effect in effects
+    )
+
+
+def _annual_value(members: pd.DataFrame, programme: Programme) -> pd.Series:
+    """Historic value per year, and twelve months of the value if active."""
+    return members["value_per_year"].fillna(0) + members["value_if_active"] * 365 / programme.horizons.value_days
+
+
+def _nothing(index: pd.Index, *, reason: str, evidence: Evidence) -> pd.DataFrame:
+    return pd.DataFrame({"evidence": evidence, "no_offer_reason": reason}, index=index)
