@@ -84,6 +84,9 @@ class Value(Settings):
     margin_rate: Share | None = Field(
         None, description="assumed margin as a share of revenue, where orders carry no margin; absent: value is revenue"
     )
+    redemptions_in_orders: bool = Field(
+        False, description="orders' amounts are already reduced by the incentives redeemed on them"
+    )
 
 
 class Windows(Settings):
