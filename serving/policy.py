@@ -162,8 +162,9 @@ def recommend(
     for segment in sorted(segments.dropna().unique()):
         rows = np.asarray(segments == segment)
         parts.append(_recommend_in(segment, members[rows], policy, programme, eligible[rows], consented[rows]))
-    columns = pd.concat(parts).reindex(index=members.index, columns=list(_COLUMNS)).astype(_COLUMNS)
-    return members[["member_id"]].join(columns)
+    advice = pd.concat(parts).reindex(index=members.index, columns=list(_COLUMNS)).astype(_COLUMNS)
+    advice.insert(0, "member_id", members["member_id"])
+    return advice
 
 
 def _recommend_in(
