@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from features.programme import Guardrails, Incentive, Programme
+from serving.assignment import assign
 from serving.bundle import Choice, Effect, Estimate, Evidence, PolicyTable
 from serving.consent import consenting
 from serving.incentives import eligible_incentives
@@ -130,10 +132,15 @@ def cheapest_effective(effects: Sequence[Effect], incentives: Iterable[Incentive
     return Choice(incentive_id=None, reason=reason, needed_sample=needed)
 
 
-def recommend(
-    members: pd.DataFrame, policy: PolicyTable | None, programme: Programme, *, consents: pd.DataFrame
+def decide(
+    members: pd.DataFrame,
+    policy: PolicyTable | None,
+    programme: Programme,
+    *,
+    as_of: datetime,
+    contacts: pd.DataFrame | None,
 ) -> pd.DataFrame:
-    """Recommend an incentive, or nothing and why, to every member.
+    """Recommend and assign an incentive, or nothing and why, to every member.
 
     Parameters
     ----------
@@ -145,7 +152,9 @@ def recommend(
         Effects per policy segment; ``None`` if they were never estimated.
     programme
         Incentives and guardrails.
-    consents
+    as_of
+        Instant of the decision, naive UTC.
+    contacts
         As in :func:`serving.consent.consenting`.
 
     Returns
@@ -153,10 +162,11 @@ def recommend(
     pandas.DataFrame
         In the index of ``members``: ``member_id``, ``recommended_incentive``, ``expected_cost``, ``expected_recall``
         with ``expected_recall_low`` and ``expected_recall_high`` (the simultaneous bounds, which decided),
-        ``evidence`` and ``no_offer_reason``, the first that applies.
+        ``evidence``, ``no_offer_reason`` (the first that applies) and the columns of
+        :func:`serving.assignment.assign`.
     """
     eligible = eligible_incentives(members, programme.incentives)
-    consented = consenting(members["member_id"], consents, programme)
+    consented = consenting(members["member_id"], programme, as_of=as_of, contacts=contacts)
     segments = members["policy_segment"]
     parts = [_nothing(members.index[segments.isna()], reason="not_lapsed", evidence="none")]
     for segment in sorted(segments.dropna().unique()):
@@ -164,7 +174,9 @@ def recommend(
         parts.append(_recommend_in(segment, members[rows], policy, programme, eligible[rows], consented[rows]))
     advice = pd.concat(parts).reindex(index=members.index, columns=list(_COLUMNS)).astype(_COLUMNS)
     advice.insert(0, "member_id", members["member_id"])
-    return advice
+    rules = programme.guardrails
+    today = programme.local_date(as_of)
+    return advice.join(assign(advice, as_of=today, holdout_share=rules.holdout_share, seed=rules.seed))
 
 
 def _recommend_in(
@@ -196,7 +208,8 @@ def _recommend_in(
     }
     first = pd.Series(np.select(list(bites.values()), list(bites), ""), index=members.index, dtype="str")
     free = first == ""
-    return offers.where(free).assign(evidence=policy.evidence, no_offer_reason=first.mask(free))
+    advice: pd.DataFrame = offers.where(free)
+    return advice.assign(evidence=policy.evidence, no_offer_reason=first.mask(free))
 
 
 def _offers(effects: Iterable[Effect]) -> pd.DataFrame:

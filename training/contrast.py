@@ -1,0 +1,94 @@
+"""The difference between two arms of an offer log: weighted means, errors clustered by member, score intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Offers of one arm.
+
+    Attributes
+    ----------
+    outcomes
+        One row per offer, one column per outcome.
+    weights
+        Of each offer: one over the propensity with which it was assigned, or all equal.
+    members
+        Whom each offer was made to, as whole numbers from 0.
+    """
+
+    outcomes: np.ndarray
+    weights: np.ndarray
+    members: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Weighted mean of each outcome (Hajek); with equal weights the plain mean."""
+        return np.asarray(self.weights @ self.outcomes / self.weights.sum())
+
+    def influence(self, members: int) -> np.ndarray:
+        """Return what each of so many members moves the means by; a member's offers count together."""
+        n = len(self.weights)
+        shares = self.weights / self.weights.sum() * np.sqrt(n / (n - 1))
+        moves = shares[:, None] * (self.outcomes - self.mean)
+        return np.column_stack([np.bincount(self.members, move, members) for move in moves.T])
+
+    @property
+    def effective_size(self) -> float:
+        """How many equally weighted offers would tell as much (Kish)."""
+        return float(self.weights.sum() ** 2 / (self.weights**2).sum())
+
+
+class Contrast:
+    """Treated against control, outcome by outcome.
+
+    With equal weights and no member in it twice this is the textbook difference in means with Welch's standard error.
+    """
+
+    def __init__(self, treated: Arm, control: Arm) -> None:
+        members = 1 + max(int(treated.members.max()), int(control.members.max()))
+        moved, still = treated.influence(members), control.influence(members)
+        self.arms = (treated, control)
+        self.difference = treated.mean - control.mean
+        self.se = np.sqrt(((moved - still) ** 2).sum(axis=0))
+        self._variances = ((moved**2).sum(axis=0), (still**2).sum(axis=0))
+        self._covariance = (moved * still).sum(axis=0)
+
+    def normal_interval(self, outcome: int, z: float) -> tuple[float, float]:
+        """Interval of so many standard errors to either side."""
+        centre, reach = float(self.difference[outcome]), z * float(self.se[outcome])
+        return centre - reach, centre + reach
+
+    def share_interval(self, outcome: int, z: float) -> tuple[float, float]:
+        """Interval for a difference of shares: Wilson's for either arm, joined as Newcombe (1998) does.
+
+        Unlike standard errors it does not collapse where an arm has hardly any events, which is where a false effect
+        would be declared. Zou and Donner's (2008) term takes account of members who are in both arms.
+        """
+        shares = [float(arm.mean[outcome]) for arm in self.arms]
+        variances = [float(variance[outcome]) for variance in self._variances]
+        bounds = [
+            _wilson(share, share * (1 - share) / variance if variance > 0 else arm.effective_size, z)
+            for share, variance, arm in zip(shares, variances, self.arms, strict=True)
+        ]
+        scale = np.sqrt(variances[0] * variances[1])
+        correlation = float(self._covariance[outcome] / scale) if scale > 0 else 0.0
+        (treated, control), ((low, high), (control_low, control_high)) = shares, bounds
+        down = _joined(treated - low, control_high - control, correlation)
+        up = _joined(high - treated, control - control_low, correlation)
+        return treated - control - down, treated - control + up
+
+
+def _joined(one: float, other: float, correlation: float) -> float:
+    return float(np.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0)))
+
+
+def _wilson(share: float, size: float, z: float) -> tuple[float, float]:
+    shrink = 1 + z**2 / size
+    centre = (share + z**2 / (2 * size)) / shrink
+    reach = z / shrink * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
+    return centre - reach, centre + reach

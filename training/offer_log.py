@@ -1,0 +1,190 @@
+"""The offer log with what came of each offer: who was assigned what, how likely, and what they did in the window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+
+from features.build import build_features
+from features.programme import Programme
+from features.schemas import Tables
+from serving.bundle import Evidence
+from serving.incentives import expected_cost
+from serving.segments import POLICY_SEGMENTS, segment_members
+from training.constants import fit_constants
+
+CHECKED_OFFERS: Final = 50
+"""Propensities are compared with frequencies in weeks and segments with at least so many offers of an incentive."""
+
+MISMATCH: Final = 0.25
+"""Relative difference between propensities and frequencies that is gross."""
+
+MISMATCH_Z: Final = 5.0
+
+
+@dataclass(frozen=True)
+class OfferLog:
+    """Offers whose response window has closed.
+
+    Attributes
+    ----------
+    offers
+        One row per offer: ``member_id``, ``incentive_id``, ``policy_segment``, ``week`` (its Monday), ``propensity``,
+        ``recall`` (any order in the window), ``margin`` (value booked there, before the incentive's cost),
+        ``redeemed``, ``cost`` and ``net`` (margin less cost), the last five as float64.
+    evidence
+        `randomised` if propensities are logged, those of control included, and constant per segment and incentive;
+        `propensity` if they are logged and vary; otherwise `observational`; `none` without offers.
+    maturing
+        Offers whose window is still open.
+    warnings
+        What is wrong with the log.
+    """
+
+    offers: pd.DataFrame
+    evidence: Evidence
+    maturing: int
+    warnings: tuple[str, ...]
+
+
+def read_offer_log(tables: Tables, programme: Programme, as_of: datetime) -> OfferLog:
+    """Join offers known before ``as_of`` with the orders in their response window.
+
+    Margin is before the incentive's cost: what was redeemed is added back where the programme says that its orders'
+    amounts are already reduced by it (``value.redemptions_in_orders``). Cost is what was logged as spent, otherwise
+    what the cost model says of a contact and, if it was redeemed, a redemption.
+    """
+    outcomes, maturing = _outcomes(tables, programme, as_of)
+    offers = _with_money(outcomes, programme)
+    offers["week"] = _week(offers["assigned_at"], programme.timezone)
+    offers["policy_segment"] = _segments_at_assignment(offers, tables, programme)
+    known = offers["incentive_id"].isin([programme.guardrails.control_id, *(i.id for i in programme.incentives)])
+    lapsed = offers["policy_segment"].isin(POLICY_SEGMENTS)
+    measured = offers[known & lapsed].reset_index(drop=True)
+    usable, evidence = _evidence(measured, programme.guardrails.control_id)
+    problems = {
+        "offers were made while the member's offer before was still being measured": int(offers["overlaps"].sum()),
+        "offers were of an incentive that is not in the programme file; left out": int((~known).sum()),
+        "offers went to members in no policy segment; left out": int((known & ~lapsed).sum()),
+        "offers have no propensity above 0 and up to 1; left out": len(measured) - len(usable),
+    }
+    warnings = [f"{count} of {len(offers)} {problem}" for problem, count in problems.items() if count]
+    if evidence in ("randomised", "propensity"):
+        warnings += propensity_mismatch(usable)
+    return OfferLog(usable, evidence, maturing, tuple(warnings))
+
+
+def propensity_mismatch(offers: pd.DataFrame) -> list[str]:
+    """Compare logged propensities with how often each incentive was assigned, per week and segment.
+
+    One over the propensity, summed over an incentive's offers, estimates how many offers could have been it; that
+    should be all of that week and segment. Only gross differences, beyond chance, are told, as one sentence with the
+    worst example.
+    """
+    weights = 1 / offers["propensity"]
+    cells = offers.assign(weight=weights, variance=(1 - offers["propensity"]) * weights**2)
+    by_cell = cells.groupby(["week", "policy_segment", "incentive_id"])
+    cells = by_cell.agg(count=("weight", "size"), total=("weight", "sum"), variance=("variance", "sum")).reset_index()
+    cells["everybody"] = cells.groupby(["week", "policy_segment"])["count"].transform("sum")
+    cells["difference"] = (cells["total"] / cells["everybody"] - 1).abs()
+    checked = cells[cells["count"] >= CHECKED_OFFERS]
+    chance = MISMATCH_Z * np.sqrt(checked["variance"]) / checked["everybody"]
+    gross = checked[checked["difference"] > chance.clip(lower=MISMATCH)]
+    if gross.empty:
+        return []
+    worst = gross.loc[gross["difference"].idxmax()]
+    return [
+        f"in {len(gross)} of {len(checked)} weeks x segments x incentives the logged propensities do not fit how often "
+        f"the incentive was assigned (they are wrong, or not everybody could get it); worst in the week of "
+        f"{worst['week']:%Y-%m-%d}, {worst['policy_segment']}, {worst['incentive_id']}: assigned in "
+        f"{worst['count'] / worst['everybody']:.1%} of offers, where the propensities say "
+        f"{worst['count'] / worst['total']:.1%}"
+    ]
+
+
+def _outcomes(tables: Tables, programme: Programme, as_of: datetime) -> tuple[pd.DataFrame, int]:
+    """Return closed offers with the orders of their windows summed up, and the number of those still open."""
+    days = programme.guardrails.response_days
+    known = tables.offers.filter(tables.offers.assigned_at < as_of, tables.offers.recorded_at < as_of)
+    known = _with_overlaps(known, days)
+    is_closed = known.assigned_at <= as_of - timedelta(days=days)
+    closed = known.filter(is_closed).mutate(closes_at=known.assigned_at + ibis.interval(days=days))
+    orders = tables.orders.filter(tables.orders.ordered_at < as_of, tables.orders.recorded_at < as_of)
+    booked = orders.select("booked_at", "value_amount", "is_return", ordering_member=orders.member_id)
+    in_window = [
+        closed.member_id == booked.ordering_member,
+        booked.booked_at >= closed.assigned_at,
+        booked.booked_at < closed.closes_at,
+    ]
+    joined = closed.select("offer_id", "member_id", "assigned_at", "closes_at").join(booked, in_window)
+    responses = joined.group_by("offer_id").agg(
+        recall=(~joined.is_return).any(), margin=joined.value_amount.sum().cast("float64")
+    )
+    columns = ["offer_id", "member_id", "incentive_id", "assigned_at", "propensity", "policy_segment", "overlaps"]
+    offers = closed.select(
+        *columns,
+        cost_amount=closed.cost_amount.cast("float64"),
+        redeemed=(closed.redeemed_at < closed.closes_at).fill_null(False),
+    )
+    frame = offers.left_join(responses, "offer_id").select(offers, "recall", "margin").order_by("offer_id").execute()
+    return frame, int(known.filter(~is_closed).count().execute())
+
+
+def _with_overlaps(offers: ir.Table, days: int) -> ir.Table:
+    """Tell of each offer whether it came within the window of the member's offer before."""
+    before = offers.assigned_at.lag().over(group_by="member_id", order_by=["assigned_at", "offer_id"])
+    return offers.mutate(overlaps=(offers.assigned_at < before + ibis.interval(days=days)).fill_null(False))
+
+
+def _with_money(outcomes: pd.DataFrame, programme: Programme) -> pd.DataFrame:
+    """Fill in what an offer without orders brought, and what each offer cost."""
+    redeemed = outcomes["redeemed"].astype("float64")
+    contact = {incentive.id: expected_cost(incentive, redemption_rate=0) for incentive in programme.incentives}
+    if_redeemed = {incentive.id: expected_cost(incentive, redemption_rate=1) for incentive in programme.incentives}
+    sent = outcomes["incentive_id"].map(contact).fillna(0.0).astype("float64")
+    modelled = sent.where(redeemed == 0, outcomes["incentive_id"].map(if_redeemed).fillna(0.0))
+    cost = outcomes["cost_amount"].astype("float64").fillna(modelled)
+    margin = outcomes["margin"].astype("float64").fillna(0.0)
+    if programme.value.redemptions_in_orders:
+        rate = programme.value.margin_rate if programme.value.margin_rate is not None else 1.0
+        margin = margin + rate * redeemed * (cost - sent).clip(lower=0)
+    recall = outcomes["recall"].astype("boolean").fillna(False).astype("float64")
+    return outcomes.assign(recall=recall, margin=margin, redeemed=redeemed, cost=cost, net=margin - cost)
+
+
+def _week(assigned_at: pd.Series, timezone: str) -> pd.Series:
+    """Return the Monday of each instant's local week."""
+    local = assigned_at.dt.tz_localize("UTC").dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize()
+    monday: pd.Series = local - pd.to_timedelta(local.dt.weekday, unit="D")
+    return monday
+
+
+def _segments_at_assignment(offers: pd.DataFrame, tables: Tables, programme: Programme) -> pd.Series:
+    """Return logged policy segments, and for offers without one the segment known at the start of their week."""
+    segments = offers["policy_segment"].astype("str")
+    unplaced = offers[segments.isna()]
+    for week in sorted(unplaced["week"].unique()):
+        rows = unplaced[unplaced["week"] == week]
+        start = programme.instant(week.to_pydatetime())
+        features = build_features(tables, start, programme)
+        placed = segment_members(features, fit_constants(features, programme, start), programme)
+        segments.loc[rows.index] = rows["member_id"].map(placed.set_index("member_id")["policy_segment"])
+    return segments
+
+
+def _evidence(offers: pd.DataFrame, control_id: str) -> tuple[pd.DataFrame, Evidence]:
+    """Return the offers that can be compared, and what the comparison is good for."""
+    if offers.empty:
+        return offers, "none"
+    logged = offers[(offers["propensity"] > 0) & (offers["propensity"] <= 1)]
+    if set(logged["incentive_id"]) <= {control_id} or control_id not in set(logged["incentive_id"]):
+        return offers, "observational"
+    propensities = logged.groupby(["policy_segment", "incentive_id"])["propensity"]
+    varies = (propensities.max() - propensities.min()).max() > 1e-6
+    return logged, "propensity" if varies else "randomised"
