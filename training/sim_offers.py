@@ -1,0 +1,302 @@
+"""The simulated experiment: weekly offers to lapsing members, and what each incentive truly does.
+
+**The prior effects are drawn from**, per policy segment and incentive: with probability `NULL_SHARE` an incentive does
+nothing but cost money when somebody redeems it who would have ordered anyway. With `HARMFUL_SHARE` it keeps members
+away (it annoys, or wakes sleepers). Otherwise it brings members back. Either way the size is drawn evenly from
+`Experiment.points`, 1 to 4 percentage points of recall by default; harm never takes more than half of those who
+would have ordered. The spending of those a working incentive recalls is scaled by a log-normal factor around 1
+(`BASKET_SIGMA`), and the share of ordering members who redeem is beta distributed (`REDEMPTION`). Nothing is set by
+hand and nothing depends on the estimator.
+
+An effect ends with its response window: a recalled member orders once more, and then goes on as before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+from features.programme import Programme
+from serving.bundle import FittedConstants
+from serving.incentives import eligible_incentives, expected_cost
+from serving.segments import POLICY_SEGMENTS, segment_members
+from training.constants import fit_constants
+from training.sim_members import Calendar, World
+from training.sim_orders import price_orders
+from training.sim_state import member_state
+
+NULL_SHARE = 0.5
+HARMFUL_SHARE = 0.1
+MOST_LOST = 0.5
+BASKET_SIGMA = 0.12
+REDEMPTION = (6.0, 4.0)
+ENTRY_SHARE = 0.6
+CONTROL_SHARE = 0.3
+ASSIGNED_HOUR = 10 / 24
+RESPONSE_MEAN_DAYS = 7.0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """How the offers of the simulation are made.
+
+    Attributes
+    ----------
+    weeks
+        Offers are made weekly, in so many weeks before the end.
+    points
+        Range of an incentive's effect on recall, if it has any: (0.01, 0.04) is 1 to 4 percentage points.
+    confounding
+        0 draws lots. Otherwise members who ordered more recently are treated more often: the log-odds of being treated
+        rise by so much per standard deviation.
+    log_propensities
+        Whether the offer log tells the probabilities that were used.
+    """
+
+    weeks: int = 26
+    points: tuple[float, float] = (0.01, 0.04)
+    confounding: float = 0.0
+    log_propensities: bool = True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of the experiment: the orders as they then were, the log, and the truth behind it."""
+
+    orders: pd.DataFrame
+    offers: pd.DataFrame
+    effects: pd.DataFrame
+    choices: pd.DataFrame
+
+
+def draw_effects(rng: np.random.Generator, programme: Programme, points: tuple[float, float]) -> pd.DataFrame:
+    """Draw what each incentive does in each policy segment, from the prior in the module's description."""
+    cells = pd.MultiIndex.from_product(
+        [POLICY_SEGMENTS, [incentive.id for incentive in programme.incentives]],
+        names=["policy_segment", "incentive_id"],
+    )
+    kind = rng.choice(
+        ["null", "harmful", "works"], len(cells), p=[NULL_SHARE, HARMFUL_SHARE, 1 - NULL_SHARE - HARMFUL_SHARE]
+    )
+    size = rng.uniform(*points, len(cells))
+    return pd.DataFrame(
+        {
+            "kind": kind,
+            "gain": np.where(kind == "works", size, 0.0),
+            "loss": np.where(kind == "harmful", size, 0.0),
+            "basket": np.where(kind == "works", np.exp(rng.normal(0, BASKET_SIGMA, len(cells))), 1.0),
+            "redemption": rng.beta(*REDEMPTION, len(cells)),
+        },
+        index=cells,
+    )
+
+
+def run_experiment(
+    rng: np.random.Generator,
+    world: World,
+    orders: pd.DataFrame,
+    returns: pd.DataFrame,
+    contactable_until: np.ndarray,
+    experiment: Experiment,
+) -> Outcome:
+    """Make offers every week before the world's end, and let them work.
+
+    Parameters
+    ----------
+    orders, returns
+        What would happen without any offer.
+    contactable_until
+        Per member, until when every channel of the catalogue may be used; others take no part.
+    """
+    programme, latents = world.programme, world.latents
+    rules = programme.guardrails
+    segmented = programme.model_copy(update={"personas": ()})
+    effects = draw_effects(rng, programme, experiment.points)
+    days = np.arange(world.end - 7 * experiment.weeks, world.end, 7)
+    constants = _constants(world, orders, returns, int(days[0]))
+    last_assigned = np.full(len(latents), -np.inf)
+    log: list[pd.DataFrame] = []
+    for day in days:
+        free = (contactable_until > day + 1) & (day - last_assigned >= rules.cooldown_days)
+        chosen = _candidates(rng, orders, returns, latents, int(day), free, constants, segmented)
+        assigned = _assign(rng, chosen, programme, experiment).assign(time=day + ASSIGNED_HOUR)
+        offers, orders = _respond(rng, world, assigned, orders, effects)
+        last_assigned[offers["member"]] = day
+        log.append(offers)
+    everything = pd.concat(log, ignore_index=True)
+    typical = orders.groupby("member")["margin"].mean().reindex(range(len(latents))).fillna(orders["margin"].mean())
+    truth = _true_effects(everything.assign(typical=typical.to_numpy()[everything["member"]]), effects, programme)
+    return Outcome(orders, everything, truth, _true_choices(truth, programme))
+
+
+def _constants(world: World, orders: pd.DataFrame, returns: pd.DataFrame, day: int) -> FittedConstants:
+    """Fit, as the programme would have before its first offers, what segments depend on."""
+    as_of = world.programme.instant(world.calendar.start + timedelta(days=day))
+    state = member_state(orders, returns, world.latents, day)
+    return fit_constants(state.assign(as_of=as_of), world.programme, as_of)
+
+
+def _candidates(
+    rng: np.random.Generator,
+    orders: pd.DataFrame,
+    returns: pd.DataFrame,
+    latents: pd.DataFrame,
+    day: int,
+    free: np.ndarray,
+    constants: FittedConstants,
+    programme: Programme,
+) -> pd.DataFrame:
+    """Return this week's participants with their segment: free, worth recalling, and drawn to enter."""
+    state = member_state(orders, returns, latents, day)
+    placed = state.join(segment_members(state, constants, programme).drop(columns="member_id"))
+    enter = free[placed.index] & placed["policy_segment"].notna() & (rng.random(len(placed)) < ENTRY_SHARE)
+    return placed[enter].rename_axis("member").reset_index()
+
+
+def _assign(
+    rng: np.random.Generator, chosen: pd.DataFrame, programme: Programme, experiment: Experiment
+) -> pd.DataFrame:
+    """Draw control or one of the incentives each participant may get, and keep the probability of what was drawn."""
+    allowed = eligible_incentives(chosen, programme.incentives).to_numpy(float)
+    recency = np.log(chosen["recency_days"].to_numpy())
+    closeness = (recency.mean() - recency) / max(recency.std(), 1e-9)
+    treated = 1 / (1 + np.exp(np.log(CONTROL_SHARE / (1 - CONTROL_SHARE)) - experiment.confounding * closeness))
+    options = allowed.sum(axis=1, keepdims=True)
+    shares = treated[:, None] * np.divide(allowed, options, out=np.zeros_like(allowed), where=options > 0)
+    shares = np.column_stack([1 - shares.sum(axis=1), shares])
+    arm = (rng.random((len(chosen), 1)) > np.cumsum(shares, axis=1)[:, :-1]).sum(axis=1)
+    names = np.array([programme.guardrails.control_id, *(incentive.id for incentive in programme.incentives)])
+    channels = np.array([None, *(incentive.channel for incentive in programme.incentives)], dtype=object)
+    return chosen[["member", "policy_segment"]].assign(
+        incentive_id=names[arm], channel=channels[arm], propensity=shares[np.arange(len(arm)), arm], sent=arm > 0
+    )
+
+
+def _respond(
+    rng: np.random.Generator, world: World, offers: pd.DataFrame, orders: pd.DataFrame, effects: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Let members respond: some order once more, some stay away, and some of those who order redeem."""
+    window, members = world.programme.guardrails.response_days, len(world.latents)
+    before = _responses(orders, offers, window, members)
+    would = before["orders"].to_numpy() > 0
+    base = offers.assign(would=would).groupby("policy_segment")["would"].transform("mean").clip(upper=0.9).to_numpy()
+    effect = effects.reindex(pd.MultiIndex.from_frame(offers[["policy_segment", "incentive_id"]]))
+    effect = effect.fillna({"gain": 0.0, "loss": 0.0, "basket": 1.0, "redemption": 0.0})
+    draw = rng.random(len(offers))
+    recalled = ~would & (draw < effect["gain"].to_numpy() / (1 - base))
+    lost = would & (draw < np.minimum(effect["loss"].to_numpy() / base.clip(min=1e-9), MOST_LOST))
+    basket = effect["basket"].to_numpy()[recalled]
+    extra = _recall_orders(rng, world, offers[recalled], basket, window)
+    extra.index = pd.RangeIndex(orders.index.max() + 1, orders.index.max() + 1 + len(extra))
+    stayed_away = _in_window(orders, offers[lost], window, members)
+    orders = pd.concat([orders[~stayed_away], extra])
+    after = _responses(orders, offers, window, members)
+    redeems = (after["orders"].to_numpy() > 0) & (rng.random(len(offers)) < effect["redemption"].to_numpy())
+    facts = offers.assign(
+        would_order=would,
+        would_margin=before["margin"].to_numpy(),
+        ordered=after["orders"].to_numpy() > 0,
+        margin=after["margin"].to_numpy(),
+        redeemed=after["first"].where(redeems).to_numpy(),
+    )
+    return facts, orders
+
+
+def _in_window(orders: pd.DataFrame, offers: pd.DataFrame, window: int, members: int) -> np.ndarray:
+    """Tell which orders fall into the response window of an offer to their member; a member has at most one offer."""
+    start = np.full(members, np.nan)
+    start[offers["member"]] = offers["time"]
+    after = orders["time"].to_numpy() - start[orders["member"].to_numpy()]
+    return np.asarray((after >= 0) & (after < window))
+
+
+def _responses(orders: pd.DataFrame, offers: pd.DataFrame, window: int, members: int) -> pd.DataFrame:
+    """Sum up each offer's response window: orders, their margin, and the time of the first."""
+    hits = orders[_in_window(orders, offers, window, members)].groupby("member")
+    responses = hits.agg(orders=("time", "size"), margin=("margin", "sum"), first=("time", "min"))
+    return responses.reindex(offers["member"]).fillna({"orders": 0, "margin": 0.0})
+
+
+def _recall_orders(
+    rng: np.random.Generator, world: World, offers: pd.DataFrame, basket: np.ndarray, window: int
+) -> pd.DataFrame:
+    """Draw one order per recalled member, early in the window more often than late."""
+    longest = 1 - np.exp(-(window - 1) / RESPONSE_MEAN_DAYS)
+    lag = -RESPONSE_MEAN_DAYS * np.log(1 - rng.random(len(offers)) * longest)
+    time = offers["time"].to_numpy() + 0.02 + lag
+    priced = price_orders(rng, offers["member"].to_numpy(), time, world.latents, world.calendar)
+    money = ["net", "discount", "margin"]
+    return priced.assign(**priced[money].mul(basket, axis=0).round(2))
+
+
+def _true_effects(offers: pd.DataFrame, effects: pd.DataFrame, programme: Programme) -> pd.DataFrame:
+    """Add to the drawn effects what they come to per member treated: recall, margin before cost, cost, net value."""
+    others = (~offers["would_order"]).to_numpy()
+    segments = pd.DataFrame(
+        {
+            "offers": offers.groupby("policy_segment").size(),
+            "base_recall": offers.groupby("policy_segment")["would_order"].mean(),
+            "base_margin": offers.groupby("policy_segment")["would_margin"].mean(),
+            "margin_per_recall": offers[others].groupby("policy_segment")["typical"].mean(),
+        }
+    )
+    truth = effects.reset_index().join(segments, on="policy_segment")
+    lost = np.minimum(truth["loss"] / truth["base_recall"], MOST_LOST)
+    truth["recall"] = truth["gain"] - lost * truth["base_recall"]
+    truth["margin"] = truth["gain"] * truth["basket"] * truth["margin_per_recall"] - lost * truth["base_margin"]
+    redeemed = truth["redemption"] * (truth["base_recall"] + truth["recall"])
+    catalogue = {incentive.id: incentive for incentive in programme.incentives}
+    truth["cost"] = [
+        expected_cost(catalogue[incentive_id], redemption_rate=rate)
+        for incentive_id, rate in zip(truth["incentive_id"], redeemed, strict=True)
+    ]
+    return truth.assign(net_value=truth["margin"] - truth["cost"])
+
+
+def _true_choices(truth: pd.DataFrame, programme: Programme) -> pd.DataFrame:
+    """Return per segment the cheapest incentive that truly recalls without losing money, and the one worth most."""
+    rules = programme.guardrails
+    limits = {incentive.id: incentive.eligible.tiers for incentive in programme.incentives}
+    offered = truth[
+        [
+            not limits[i] or s.split("__")[0] in limits[i]
+            for s, i in zip(truth["policy_segment"], truth["incentive_id"], strict=True)
+        ]
+    ]
+    works = offered[(offered["recall"] > rules.recall_floor) & (offered["net_value"] >= -rules.loss_tolerance)]
+    pays = offered[offered["net_value"] > 0]
+    choices = pd.DataFrame({"policy_segment": POLICY_SEGMENTS}).set_index("policy_segment")
+    choices["cheapest_effective"] = works.sort_values("cost").groupby("policy_segment")["incentive_id"].first()
+    choices["most_valuable"] = pays.sort_values("net_value").groupby("policy_segment")["incentive_id"].last()
+    return choices.reset_index()
+
+
+def offers_table(offers: pd.DataFrame, programme: Programme, calendar: Calendar, *, propensities: bool) -> pd.DataFrame:
+    """Return the offer log as the programme keeps it; members are still numbers."""
+    costs = pd.DataFrame(
+        {
+            "contact": {i.id: i.contact_cost for i in programme.incentives},
+            "face": {i.id: i.face_value for i in programme.incentives},
+        }
+    ).reindex(offers["incentive_id"])
+    redeemed = offers["redeemed"].notna().to_numpy()
+    cost = costs["contact"].fillna(0).to_numpy() + redeemed * costs["face"].fillna(0).to_numpy()
+    redeemed_at = calendar.local_time(offers["redeemed"].fillna(0).to_numpy())
+    log = pd.DataFrame(
+        {
+            "offer_id": "F" + offers.index.astype("str").str.zfill(7),
+            "member": offers["member"],
+            "incentive_id": offers["incentive_id"],
+            "assigned_at": calendar.local_time(offers["time"].to_numpy()),
+            "campaign_id": "W" + np.floor(offers["time"]).astype(int).astype("str"),
+            "channel": offers["channel"],
+            "propensity": offers["propensity"].round(6),
+            "cost_amount": cost.round(4),
+            "redeemed_at": pd.Series(redeemed_at).where(redeemed),
+            "policy_segment": offers["policy_segment"],
+        }
+    )
+    return log if propensities else log.drop(columns="propensity")
