@@ -1,0 +1,65 @@
+"""Simple models that ours has to beat, learnt from the same snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression, TweedieRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from serving.bundle import Floats
+from training.snapshots import Population, Snapshot
+
+Peer = Callable[[Sequence[Snapshot], Population], pd.DataFrame]
+"""Past snapshots and a population to its members' ``churn_probability`` and ``expected_value``, row by row."""
+
+TWEEDIE_POWER = 1.5
+
+
+def base_rate(snapshots: Sequence[Snapshot], now: Population) -> pd.DataFrame:
+    """Expect of everybody the mean of the latest snapshot."""
+    mean = snapshots[-1].labels[["churned", "value"]].mean()
+    everybody = np.ones(len(now.features))
+    return _prediction(mean["churned"] * everybody, mean["value"] * everybody)
+
+
+def regression(columns: Sequence[str], snapshots: Sequence[Snapshot], now: Population) -> pd.DataFrame:
+    """Regress on logarithms of a few features: churn by logistic regression, value by Tweedie regression."""
+    labels = pd.concat([each.labels for each in snapshots])
+    if labels["churned"].nunique() < 2 or not (labels["value"] > 0).any():
+        return base_rate(snapshots, now)
+    known = np.vstack([_logarithms(each.features, columns) for each in snapshots])
+    churn = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000)).fit(known, labels["churned"])
+    value = make_pipeline(StandardScaler(), TweedieRegressor(power=TWEEDIE_POWER, link="log", alpha=0, max_iter=10_000))
+    value.fit(known, labels["value"].clip(lower=0))
+    asked = _logarithms(now.features, columns)
+    return _prediction(churn.predict_proba(asked)[:, 1], value.predict(asked))
+
+
+def buy_till_you_die(snapshots: Sequence[Snapshot], now: Population) -> pd.DataFrame:
+    """Take the priors alone: BG/NBD and Gamma-Gamma, fitted at the date itself."""
+    return _prediction(expit(now.priors["prior_churn_logit"].to_numpy()), now.priors["prior_expected_value"].to_numpy())
+
+
+PEERS: Mapping[str, Peer] = {
+    "base rate": base_rate,
+    "recency only": partial(regression, ("recency_days",)),
+    "logistic on RFM": partial(regression, ("recency_days", "order_days", "value_total")),
+    "BG/NBD + Gamma-Gamma": buy_till_you_die,
+}
+
+
+def _logarithms(features: pd.DataFrame, columns: Sequence[str]) -> Floats:
+    """Take logarithms; who never ordered has been silent since joining."""
+    silent_days = features["recency_days"].fillna(features["joined_days"]).fillna(0)
+    values = features.assign(recency_days=silent_days)[list(columns)]
+    return np.asarray(np.log1p(values.clip(lower=0).to_numpy(np.float64)))
+
+
+def _prediction(churn_probability: Floats, expected_value: Floats) -> pd.DataFrame:
+    return pd.DataFrame({"churn_probability": churn_probability, "expected_value": expected_value})

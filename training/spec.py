@@ -1,0 +1,50 @@
+"""What a model is: what it predicts, for whom, from which start, and how it is grown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from serving.bundle import ModelName, Offset
+
+GROWTH: Mapping[str, Any] = {
+    "learning_rate": 0.04,
+    "num_leaves": 15,
+    "min_data_in_leaf": 50,
+    "lambda_l2": 10.0,
+    "feature_fraction": 0.6,
+}
+"""How trees are grown, for every programme. Small trees keep explaining a score cheap."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One LightGBM model.
+
+    Attributes
+    ----------
+    name
+        What the bundle calls it.
+    label
+        Column of the labels it predicts.
+    objective, metric
+        LightGBM's, for growing and for choosing the number of rounds.
+    offset
+        Prior column on the link scale that the trees start from.
+    among
+        Label column that must be 1 for a row to be learnt from; None takes all.
+    label_floor
+        Labels below count as this: a log link knows no zero and no negative value.
+    growth
+        Further LightGBM parameters.
+    """
+
+    name: ModelName
+    label: str
+    objective: str
+    metric: str
+    offset: Offset
+    among: str | None = None
+    label_floor: float | None = None
+    growth: Mapping[str, Any] = field(default_factory=lambda: GROWTH)
