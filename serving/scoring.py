@@ -92,10 +92,15 @@ def predict(model: FittedModel, matrix: Floats, **options: bool) -> Floats:
     return np.asarray(booster.predict(rows, num_threads=threads, **options))[: len(matrix)]
 
 
+def needed_columns(bundle: ModelBundle) -> list[str]:
+    """Return the columns of a FeatureTable that scoring reads."""
+    own = (name for name in bundle.feature_names if name not in PRIOR_COLUMNS)
+    return list(dict.fromkeys((*KEYS, "value_total", *PRIOR_INPUTS, *own)))
+
+
 def refuse_unfit(features: pd.DataFrame, bundle: ModelBundle) -> None:
     """Refuse features the bundle cannot score rightly."""
-    needed = {*KEYS, "value_total", *PRIOR_INPUTS, *bundle.feature_names} - set(PRIOR_COLUMNS)
-    if missing := sorted(needed - set(features.columns)):
+    if missing := sorted(set(needed_columns(bundle)) - set(features.columns)):
         raise RefusedError(
             f"model {bundle.version} needs features that are not there: {', '.join(missing)}; "
             "build them with the windows it was trained on, or train again"
