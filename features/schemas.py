@@ -16,7 +16,7 @@ TYPES: Mapping[Kind, str] = {
     "text": "string",
     "event": "string",
     "amount": "decimal(18, 4)",
-    "number": "float64",
+    "number": "double",
     "whole": "int64",
     "instant": "timestamp(6)",
     "day": "date",
@@ -68,6 +68,10 @@ class Contract:
     meaning: str
     columns: tuple[Column, ...]
     added: tuple[Column, ...] = ()
+    key: tuple[str, ...] = ()
+    """Columns that identify a row."""
+    time: str | None = None
+    """The row's own time, before which it cannot be known."""
 
     @property
     def schema(self) -> ibis.Schema:
@@ -102,6 +106,8 @@ CONTRACTS: Mapping[str, Contract] = {
                 Column("booked_on", "day", "local date of booked_at"),
                 Column("value_amount", "amount", "margin_amount, else net_amount x margin_rate, else net_amount"),
             ),
+            key=("order_id",),
+            time="ordered_at",
         ),
         Contract(
             "members",
@@ -117,6 +123,8 @@ CONTRACTS: Mapping[str, Contract] = {
                 Column("name", "text", "how to address the member"),
                 Column("recorded_at", "instant", "when the row became known; absent: with joined_at"),
             ),
+            key=("member_id",),
+            time="joined_at",
         ),
         Contract(
             "order_lines",
@@ -124,7 +132,7 @@ CONTRACTS: Mapping[str, Contract] = {
             (
                 Column("order_id", "id", "the order", required=True),
                 Column("product_id", "id", "the product", required=True),
-                Column("line_id", "id", "unique id; absent: lines are not checked for duplicates"),
+                Column("line_id", "id", "unique within the order; absent: lines are not checked for duplicates"),
                 Column("category", "text", "category of the product"),
                 Column("quantity", "amount", "how many"),
                 Column("net_amount", "amount", "amount paid for the line, after discounts"),
@@ -135,6 +143,7 @@ CONTRACTS: Mapping[str, Contract] = {
                 Column("ordered_at", "instant", "of the order"),
                 Column("recorded_at", "instant", "of the order"),
             ),
+            key=("order_id", "line_id"),
         ),
         Contract(
             "events",
@@ -143,12 +152,14 @@ CONTRACTS: Mapping[str, Contract] = {
                 Column("member_id", "id", "who", required=True),
                 Column("occurred_at", "instant", "when", required=True),
                 Column("event", "event", "what, in our vocabulary or mapped to it by `values`", required=True),
-                Column("event_id", "id", "unique id; absent: rows equal in every column are one event"),
+                Column("event_id", "id", "unique id; absent: events are not checked for duplicates"),
                 Column("channel", "text", "where"),
                 Column("amount", "amount", "points or money, where the event has any"),
                 Column("order_id", "id", "the order it belongs to"),
                 _RECORDED,
             ),
+            key=("event_id",),
+            time="occurred_at",
         ),
         Contract(
             "offers",
@@ -166,6 +177,8 @@ CONTRACTS: Mapping[str, Contract] = {
                 Column("policy_segment", "text", "the member's segment when it was assigned"),
                 _RECORDED,
             ),
+            key=("offer_id",),
+            time="assigned_at",
         ),
         Contract(
             "contacts",
@@ -176,6 +189,8 @@ CONTRACTS: Mapping[str, Contract] = {
                 Column("consent", "flag", "may be contacted there", required=True),
                 Column("updated_at", "instant", "since when; absent: always"),
             ),
+            key=("member_id", "channel", "updated_at"),
+            time="updated_at",
         ),
         Contract(
             "identities",
@@ -184,6 +199,7 @@ CONTRACTS: Mapping[str, Contract] = {
                 Column("alias_id", "id", "the further id, unique", required=True),
                 Column("member_id", "id", "the member it belongs to", required=True),
             ),
+            key=("alias_id",),
         ),
     )
 }

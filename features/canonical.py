@@ -1,0 +1,135 @@
+"""From a table as it was given to a staged one, and from that, once it is checked, to the canonical one."""
+
+# ruff: noqa: S608 -- every name and literal put into SQL here is our own or quoted by `literal`
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import duckdb
+
+from features.casting import Given, canonical, given, local_date
+from features.errors import InputError
+from features.programme import Programme
+from features.readers import Raw
+from features.rules import Staged, near
+from features.schemas import EVENTS, TYPES, Contract
+
+_LONGEST_ALIAS_CHAIN = 2**20
+
+
+def stage(
+    con: duckdb.DuckDBPyConnection, contract: Contract, raw: Raw, programme: Programme, *, aliases: bool
+) -> Staged:
+    """Read a table and cast its columns, keeping in mind which values did not fit; map members through identities."""
+    columns = _given(contract, raw, programme.timezone)
+    casts, unreadable, aware = [], ["0"], ["0"]
+    for bit, column in enumerate(contract.columns):
+        value = columns.get(column.name)
+        cast = canonical(column, value) if value else f"cast(null as {TYPES[column.kind]})"
+        casts.append(f"{cast} as {column.name}")
+        if value:
+            unreadable.append(f"if({cast} is null and {value.text} is not null, {1 << bit}, 0)")
+        if value and column.kind == "instant" and value.may_mix_zones:
+            aware.append(f"if({value.has_offset}, {1 << bit}, 0)")
+    name = contract.name
+    total = con.execute(
+        f"""create temp table parsed_{name} as
+        select {", ".join(casts)}, {" | ".join(unreadable)} as unreadable, {" | ".join(aware)} as aware
+        from {raw.relation}"""
+    ).fetchone()
+    replaced = {}
+    if name == "orders":
+        replaced["is_return"] = "coalesce(p.is_return, false) or p.return_of is not null"
+    members = aliases and "member_id" in columns
+    if members:
+        replaced["member_id"] = "coalesce(i.member_id, p.member_id)"
+    replace = f"replace ({', '.join(f'{sql} as {column}' for column, sql in replaced.items())})" if replaced else ""
+    con.execute(
+        f"""create temp view staged_{name} as
+        select p.rowid + 1 as row, {"p.member_id" if name == "members" else "null"} as given_id, p.* {replace}
+        from parsed_{name} as p {"left join identities as i on i.alias_id = p.member_id" if members else ""}"""
+    )
+    return Staged(con, contract, columns, raw.relation, total[0] if total else 0)
+
+
+def _given(contract: Contract, raw: Raw, timezone: str) -> dict[str, Given]:
+    """Find the given columns of a contract in a table."""
+    ours = [column.name for column in contract.columns]
+    wrong = [f"columns.{name} is no column of ours{near(name, ours)}" for name in raw.columns if name not in ours]
+    if contract.name == "events":
+        foreign = {value: near(value, EVENTS) for value in raw.values.values() if value not in EVENTS}
+        wrong += [f"values: {value!r} is not in the event vocabulary{hint}" for value, hint in foreign.items()]
+    elif raw.values:
+        wrong.append("`values` is for events only")
+    wanted = {column.name: raw.columns.get(column.name, column.name) for column in contract.columns}
+    required = {column.name for column in contract.columns if column.required} | set(raw.columns)
+    wrong += [
+        f"no column {theirs!r} (our {name}){near(theirs, raw.types)}"
+        for name, theirs in wanted.items()
+        if name in required and theirs not in raw.types
+    ]
+    if wrong:
+        there = ", ".join(raw.types) or "none"
+        raise InputError(
+            f"{contract.name}: {raw.place}: {'; '.join(wrong)}; map ours to theirs in `columns`; columns there: {there}"
+        )
+    return {name: given(name, raw, timezone) for name, theirs in wanted.items() if theirs in raw.types}
+
+
+def create_empty(con: duckdb.DuckDBPyConnection, contract: Contract) -> None:
+    """Create the canonical table of one that is not given, unless it is there."""
+    columns = ", ".join(f"{column.name} {TYPES[column.kind]}" for column in (*contract.columns, *contract.added))
+    con.execute(f"create temp table if not exists {contract.name} ({columns})")
+
+
+def create(staged: Staged, programme: Programme) -> int:
+    """Create the canonical table of the rows that are not set aside, drop what led there, and count them."""
+    name, contract = staged.name, staged.contract
+    values = {column.name: f"s.{column.name}" for column in contract.columns}
+    if "recorded_at" in values:
+        values["recorded_at"] = f"greatest(s.recorded_at, s.{contract.time})"
+    joins = ""
+    if name == "orders":
+        values |= _order_values(programme)
+        joins = """left join (from staged_orders anti join aside_orders using (row)) as o
+            on o.order_id = s.return_of and o.ordered_at <= s.ordered_at"""
+    elif name == "order_lines":
+        values |= {column: f"o.{column}" for column in ("member_id", "ordered_at", "recorded_at")}
+        joins = "join orders as o using (order_id)"
+    columns = (*contract.columns, *contract.added)
+    select = ", ".join(f"cast({values[column.name]} as {TYPES[column.kind]}) as {column.name}" for column in columns)
+    created = staged.con.execute(
+        f"""create temp table {name} as select {select}
+        from staged_{name} as s anti join aside_{name} using (row) {joins}"""
+    ).fetchone()
+    staged.con.execute(f"drop view staged_{name}; drop table parsed_{name}")
+    if name == "identities":
+        _follow_aliases(staged.con)
+    return created[0] if created else 0
+
+
+def _order_values(programme: Programme) -> Mapping[str, str]:
+    rate = programme.value.margin_rate
+    margin = "s.net_amount" if rate is None else f"s.net_amount * cast({rate!r} as decimal(9, 8))"
+    booked = "coalesce(o.ordered_at, s.ordered_at)"
+    return {
+        "discount_amount": "coalesce(s.discount_amount, 0)",
+        "ordered_on": local_date("s.ordered_at", programme.timezone),
+        "booked_at": booked,
+        "booked_on": local_date(booked, programme.timezone),
+        "value_amount": f"coalesce(s.margin_amount, {margin})",
+    }
+
+
+def _follow_aliases(con: duckdb.DuckDBPyConnection) -> None:
+    """Let every alias name its member at once where it names another alias; each pass doubles the reach."""
+    con.execute("delete from identities where alias_id = member_id")
+    step = "update identities as i set member_id = n.member_id from identities as n where n.alias_id = i.member_id"
+    for _ in range(_LONGEST_ALIAS_CHAIN.bit_length()):
+        if con.execute(step).fetchone() == (0,):
+            return
+    circle = con.execute(
+        "select alias_id from identities where member_id in (select alias_id from identities) limit 5"
+    ).fetchall()
+    raise InputError(f"identities.alias_id: ids refer to each other in a circle: {', '.join(row[0] for row in circle)}")

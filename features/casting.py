@@ -1,0 +1,157 @@
+"""SQL that turns a given value into its canonical type, or null where it does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from features.readers import Raw, identifier, literal
+from features.schemas import TYPES, Column, Kind
+
+_INTEGERS = frozenset(f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "", "BIG", "HUGE")) | {
+    "INTEGER",
+    "UINTEGER",
+}
+_FLOATS = frozenset({"FLOAT", "DOUBLE"})
+_YES = "('true', 't', 'yes', 'y', '1', '1.0', '是')"
+_NO = "('false', 'f', 'no', 'n', '0', '0.0', '否')"
+_OFFSET = r"\d:\d{2}.*([zZ]|[+-]\d{2}(:?\d{2})?)$"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A column as it was given: SQL for it, for it as text, its type, and how its table writes values."""
+
+    sql: str
+    type: str
+    raw: Raw
+    timezone: str
+
+    @property
+    def text(self) -> str:
+        """The value as text, blank as null."""
+        return f"nullif(trim(cast({self.sql} as varchar)), '')"
+
+    @property
+    def is_text(self) -> bool:
+        return self.type == "VARCHAR" or self.type.startswith("ENUM")
+
+    @property
+    def is_number(self) -> bool:
+        return self.type in _INTEGERS | _FLOATS or self.type.startswith("DECIMAL")
+
+    @property
+    def may_mix_zones(self) -> bool:
+        """Whether some values could have a UTC offset and others none."""
+        return self.is_text and self.raw.datetime_format is None
+
+    @property
+    def has_offset(self) -> str:
+        return f"regexp_matches({self.text}, {literal(_OFFSET)})"
+
+    @property
+    def as_double(self) -> str:
+        """The value as a finite floating-point number."""
+        if not (self.is_text or self.is_number):
+            return "null"
+        number = f"try_cast({self.number_text if self.is_text else self.sql} as double)"
+        return f"case when isfinite({number}) then {number} end"
+
+    @property
+    def number_text(self) -> str:
+        """The text of a number with a decimal point. Thousands separators are not guessed at."""
+        if self.raw.decimal == ".":
+            return self.text
+        return f"case when not contains({self.text}, '.') then replace({self.text}, ',', '.') end"
+
+
+def given(column: str, raw: Raw, timezone: str) -> Given:
+    """Look a column of ours up in a table as it was given."""
+    theirs = raw.columns.get(column, column)
+    return Given(identifier(theirs), raw.types[theirs], raw, timezone)
+
+
+def canonical(column: Column, value: Given) -> str:
+    """Return SQL for the canonical value of a column."""
+    return f"cast({_CASTS[column.kind](value)} as {TYPES[column.kind]})"
+
+
+def local_date(instant: str, timezone: str) -> str:
+    """Return SQL for the programme's calendar date at a naive UTC instant."""
+    return f"cast({_rezoned(instant, 'UTC', timezone)} as date)"
+
+
+def _text(value: Given) -> str:
+    return value.text
+
+
+def _id(value: Given) -> str:
+    """Numbers are ids too: 7.0, as a column with gaps reads it, is the id 7."""
+    if value.type not in _FLOATS:
+        return value.text
+    whole = f"{value.sql} = trunc({value.sql}) and abs({value.sql}) < 1e15"
+    number = f"if({whole}, cast(try_cast({value.sql} as bigint) as varchar), {value.text})"
+    return f"case when isfinite({value.sql}) then {number} end"
+
+
+def _event(value: Given) -> str:
+    known = "".join(f" when {literal(theirs)} then {literal(ours)}" for theirs, ours in value.raw.values.items())
+    return f"case {value.text}{known} else {value.text} end" if known else value.text
+
+
+def _amount(value: Given) -> str:
+    if value.is_text:
+        return f"try_cast({value.number_text} as {TYPES['amount']})"
+    return f"try_cast({value.sql} as {TYPES['amount']})" if value.is_number else "null"
+
+
+def _number(value: Given) -> str:
+    return value.as_double
+
+
+def _whole(value: Given) -> str:
+    number = value.as_double
+    return f"case when {number} = trunc({number}) then try_cast({number} as bigint) end"
+
+
+def _flag(value: Given) -> str:
+    if value.type == "BOOLEAN":
+        return value.sql
+    return f"case when lower({value.text}) in {_YES} then true when lower({value.text}) in {_NO} then false end"
+
+
+def _instant(value: Given) -> str:
+    """Naive times are the programme's own, others are converted; all become naive UTC."""
+    if value.type == "TIMESTAMP WITH TIME ZONE":
+        return f"{value.sql} at time zone 'UTC'"
+    if value.type == "DATE" or value.type.startswith("TIMESTAMP"):
+        return _rezoned(f"cast({value.sql} as timestamp)", value.timezone, "UTC")
+    if value.raw.datetime_format is not None:
+        parsed = f"try_strptime({value.text}, {literal(value.raw.datetime_format)})"
+        if "%z" in value.raw.datetime_format.lower():
+            return f"{parsed} at time zone 'UTC'"
+        return _rezoned(parsed, value.timezone, "UTC")
+    if not value.is_text:
+        return "null"
+    aware = f"try_cast({value.text} as timestamptz) at time zone 'UTC'"
+    naive = _rezoned(f"try_cast({value.text} as timestamp)", value.timezone, "UTC")
+    instant = f"case when {value.has_offset} then {aware} else {naive} end"
+    return f"case when isfinite({instant}) then {instant} end"
+
+
+def _rezoned(timestamp: str, source: str, target: str) -> str:
+    if source == target:
+        return timestamp
+    return f"try({timestamp} at time zone {literal(source)} at time zone {literal(target)})"
+
+
+_CASTS: Mapping[Kind, Callable[[Given], str]] = {
+    "id": _id,
+    "text": _text,
+    "event": _event,
+    "amount": _amount,
+    "number": _number,
+    "whole": _whole,
+    "instant": _instant,
+    "flag": _flag,
+}

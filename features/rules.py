@@ -1,0 +1,194 @@
+"""What rows must satisfy, as SQL predicates over the staged rows of their table.
+
+Staged rows are canonical values, the ``row`` number in the source, the ``given_id`` that identities may have mapped to
+another member, and two bit sets with one bit per column: ``unreadable`` (there is a value, but it does not fit the
+column) and ``aware`` (the time has a UTC offset).
+"""
+
+# ruff: noqa: S608 -- every name and literal put into SQL here is our own or quoted by `literal`
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Literal
+
+import duckdb
+
+from features.casting import Given
+from features.programme import Programme
+from features.readers import literal
+from features.schemas import EVENTS, Column, Contract, Kind
+
+_SHOWN_VALUES = 5
+_UNFIT: Mapping[Kind, str] = {
+    "amount": "is not a finite number of at most 14 digits before the point (see `decimal`; no thousands separators)",
+    "number": "is not a finite number",
+    "whole": "is not a whole number",
+    "instant": "is not a date or time (write 2026-01-31 18:30:00, or give `datetime_format`)",
+    "flag": "is neither true nor false",
+}
+
+Fate = Literal["refuse", "few", "aside", "keep"]
+"""What becomes of rows that break a rule: refuse the table; set them aside when they are few, else refuse;
+always set them aside; keep them, but say so."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A predicate, true for rows that have a problem."""
+
+    column: str
+    problem: str
+    where: str
+    fate: Fate
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A table on its way: read and cast into ``staged_<name>``, not yet checked."""
+
+    con: duckdb.DuckDBPyConnection
+    contract: Contract
+    given: Mapping[str, Given]
+    relation: str
+    total: int
+
+    @property
+    def name(self) -> str:
+        return self.contract.name
+
+    @property
+    def originals(self) -> str:
+        """SQL for the rows as they were given, as text, numbered, under our column names."""
+        columns = ", ".join(f"cast({value.sql} as varchar) as {name}" for name, value in self.given.items())
+        return f"(select row_number() over () as row, {columns} from {self.relation})"
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Suggest the known name that was probably meant."""
+    found = get_close_matches(name.lower(), list(known), n=1)
+    return f", did you mean {found[0]!r}?" if found else ""
+
+
+def rules(staged: Staged, programme: Programme, now: datetime, loaded: Collection[str]) -> Iterator[Rule]:
+    """Yield every rule of a table, as far as its given columns and the tables loaded before it go."""
+    for bit, column in enumerate(staged.contract.columns):
+        if column.name in staged.given:
+            yield from _column_rules(staged, column, 1 << bit, now)
+    time = staged.contract.time
+    if time in staged.given and "recorded_at" in staged.given:
+        yield Rule("recorded_at", f"is before {time}, which counts instead", f"recorded_at < {time}", "keep")
+    yield from _TABLE_RULES.get(staged.name, _no_rules)(staged, programme)
+    yield from _reference_rules(staged.name, loaded)
+    yield from _repeat_rules(staged)
+
+
+def _column_rules(staged: Staged, column: Column, bit: int, now: datetime) -> Iterator[Rule]:
+    name = column.name
+    if column.kind in _UNFIT:
+        yield Rule(name, _UNFIT[column.kind], f"unreadable & {bit} <> 0", "few")
+    if column.required:
+        yield Rule(name, "has no value", f"{name} is null and unreadable & {bit} = 0", "few")
+    if column.kind == "instant":
+        yield Rule(name, f"is in the future (after {now:%Y-%m-%d %H:%M} UTC)", f"{name} > timestamp '{now}'", "few")
+    if column.kind == "instant" and staged.given[name].may_mix_zones:
+        naive = f"select bool_or({name} is not null and aware & {bit} = 0) from staged_{staged.name}"
+        problem = "has a UTC offset while others have none; write all times in the same way"
+        yield Rule(name, problem, f"aware & {bit} <> 0 and ({naive})", "refuse")
+
+
+def _no_rules(staged: Staged, programme: Programme) -> Iterator[Rule]:
+    yield from ()
+
+
+def _order_rules(staged: Staged, programme: Programme) -> Iterator[Rule]:
+    yield Rule("net_amount", "is negative, but the row is no return", "net_amount < 0 and not is_return", "aside")
+    yield Rule("net_amount", "is positive, but the row is a return", "net_amount > 0 and is_return", "few")
+    yield Rule(
+        "discount_amount", "is negative; write discounts positive", "discount_amount < 0 and not is_return", "few"
+    )
+    if "return_of" in staged.given:
+        named = "exists (from staged_orders as o where o.order_id = s.return_of and o.ordered_at <= s.ordered_at)"
+        problem = "is no earlier order, so the return counts at its own time"
+        yield Rule("return_of", problem, f"return_of is not null and not {named}", "keep")
+    if "margin_amount" in staged.given and programme.value.margin_rate is None:
+        problem = "has no value, so the order's revenue counts as its value (set value.margin_rate)"
+        yield Rule("margin_amount", problem, "margin_amount is null", "keep")
+
+
+def _event_rules(staged: Staged, programme: Programme) -> Iterator[Rule]:
+    foreign = f"event not in {_in(EVENTS)}"
+    counted = f"select event, count(*) from staged_events where {foreign} group by event order by 2 desc, 1"
+    values = staged.con.execute(f"{counted} limit {_SHOWN_VALUES}").fetchall()
+    if values:
+        shown = ", ".join(f"{value!r} {count} times{near(value, EVENTS)}" for value, count in values)
+        yield Rule("event", f"is not in the event vocabulary ({shown}); map it with `values`", foreign, "aside")
+
+
+def _offer_rules(staged: Staged, programme: Programme) -> Iterator[Rule]:
+    known = [programme.guardrails.control_id, *(incentive.id for incentive in programme.incentives)]
+    problem = "is no incentive of the programme file, nor its guardrails.control_id"
+    yield Rule("incentive_id", problem, f"incentive_id not in {_in(known)}", "keep")
+    yield Rule("propensity", "is not above 0 and up to 1", "not (propensity > 0 and propensity <= 1)", "few")
+
+
+_TABLE_RULES: Mapping[str, Callable[[Staged, Programme], Iterator[Rule]]] = {
+    "orders": _order_rules,
+    "events": _event_rules,
+    "offers": _offer_rules,
+}
+
+
+def _reference_rules(name: str, loaded: Collection[str]) -> Iterator[Rule]:
+    if name == "order_lines":
+        yield Rule("order_id", "is no order", "order_id not in (select order_id from orders)", "aside")
+    elif name != "identities" and "members" in loaded:
+        yield Rule("member_id", "is no member", "member_id not in (select member_id from members)", "aside")
+    if name == "members" and "identities" in loaded:
+        rank = "row_number() over (partition by member_id order by given_id <> member_id, joined_at, row)"
+        others = f"select row from staged_members qualify {rank} > 1 and given_id <> member_id"
+        yield Rule("member_id", "is a further id of a member who has a row already", f"row in ({others})", "aside")
+
+
+def _repeat_rules(staged: Staged) -> Iterator[Rule]:
+    """Look for rows with the same id.
+
+    Rows that say the same are one row, the one recorded first. Rows that contradict each other are all set aside, since
+    nothing tells which is right; of contradicting consents, the refusal is kept.
+    """
+    name, contract = staged.name, staged.contract
+    if any(column not in staged.given for column in contract.key if column != contract.time):
+        return
+    ids = ["given_id"] if name == "members" else list(contract.key)
+    key = ", ".join(ids)
+    present = " and ".join(f"{column} is not null" for column in ids if column != contract.time)
+    content = ", ".join(column for column in staged.given if column != "recorded_at")
+    first = "recorded_at, row" if "recorded_at" in staged.given else "row"
+    found = staged.con.execute(
+        f"""create temp table twice_{name} as
+        with twice as (
+            select {key} from staged_{name} where {present} group by all having count(*) > 1
+        ),
+        alike as (
+            select s.*, hash({content}) as content from staged_{name} as s
+            semi join twice on {" and ".join(f"s.{column} is not distinct from twice.{column}" for column in ids)}
+        )
+        select row, min(content) over same <> max(content) over same as contradicts,
+            row_number() over (partition by {key}, content order by {first}) > 1 as repeats,
+            {"consent" if name == "contacts" else "true"} as loses
+        from alike window same as (partition by {key})"""
+    ).fetchone()
+    if found != (0,):
+        same = f"a row of the same {' and '.join(contract.key)}"
+        repeats = f"select row from twice_{name} where repeats and not (contradicts and loses)"
+        contradicts = f"select row from twice_{name} where contradicts and loses"
+        yield Rule(contract.key[0], f"repeats {same}", f"row in ({repeats})", "aside")
+        fate: Fate = "aside" if name == "contacts" else "few"
+        yield Rule(contract.key[0], f"contradicts {same}", f"row in ({contradicts})", fate)
+
+
+def _in(names: Iterable[str]) -> str:
+    return f"({', '.join(map(literal, names))})"

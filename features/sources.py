@@ -1,0 +1,190 @@
+"""The only raw reads: a programme's tables checked and made canonical on one DuckDB connection."""
+
+# ruff: noqa: S608 -- every name and literal put into SQL here is our own or quoted by `literal`
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import ibis
+import ibis.expr.operations as ops
+import pandas as pd
+
+from features.canonical import create, create_empty, stage
+from features.checks import Finding, judge, write_aside
+from features.errors import InputError
+from features.programme import Programme
+from features.readers import Raw, read_frame, read_source, reason
+from features.rules import Staged, rules
+from features.schemas import CONTRACTS, Tables
+
+_ORDER = ("identities", "members", "orders", "order_lines", "events", "offers", "contacts")
+"""Tables in the order of loading: each after those its rows refer to."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A programme's tables as loaded, with what was noticed on the way."""
+
+    tables: Tables
+    findings: tuple[Finding, ...]
+    data_until: datetime
+    """Time of the latest order or event."""
+    fingerprint: str
+    """Hash of the content, whatever its order and wherever it came from."""
+
+
+def load_tables(
+    programme: Programme, *, threads: int = 2, now: datetime | None = None, set_aside: Path | None = None
+) -> Loaded:
+    """Read, check and canonicalise the tables of a programme file.
+
+    Parameters
+    ----------
+    programme
+        Whose tables to read.
+    threads
+        How many DuckDB may use.
+    now
+        Naive UTC instant after which nothing can have happened yet; absent: the present.
+    set_aside
+        Folder for the rows set aside, one CSV file per table, as they were given and each with its reason.
+
+    Raises
+    ------
+    InputError
+        If anything refuses a table. The message lists every such problem with table, column, count and first rows.
+    """
+    con = _connect(threads)
+    raw: dict[str, Raw] = {}
+    refusals: list[str] = []
+    with TemporaryDirectory() as scratch:
+        for name in _ORDER:
+            source = getattr(programme.data, name)
+            if source is None:
+                continue
+            try:
+                raw[name] = read_source(con, name, source, programme, Path(scratch))
+            except InputError as error:
+                refusals.append(f"{name}: {error}")
+        return _load(con, raw, refusals, programme, now or _utc_now(), set_aside)
+
+
+def tables_from_frames(
+    programme: Programme,
+    *,
+    orders: pd.DataFrame,
+    members: pd.DataFrame | None = None,
+    order_lines: pd.DataFrame | None = None,
+    events: pd.DataFrame | None = None,
+    offers: pd.DataFrame | None = None,
+    contacts: pd.DataFrame | None = None,
+    identities: pd.DataFrame | None = None,
+    threads: int = 1,
+) -> Loaded:
+    """Check and canonicalise frames with our own column names, by the rules of `load_tables`.
+
+    A frame without columns counts as not given.
+
+    Raises
+    ------
+    InputError
+        If anything refuses a table.
+    """
+    frames = {
+        "orders": orders,
+        "members": members,
+        "order_lines": order_lines,
+        "events": events,
+        "offers": offers,
+        "contacts": contacts,
+        "identities": identities,
+    }
+    con = _connect(threads)
+    raw = {
+        name: read_frame(con, name, frame)
+        for name in _ORDER
+        if (frame := frames[name]) is not None and (len(frame.columns) or name == "orders")
+    }
+    return _load(con, raw, [], programme, _utc_now(), None)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+@cache
+def _database(threads: int) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"threads": threads})
+
+
+def _connect(threads: int) -> duckdb.DuckDBPyConnection:
+    """Open a connection. Connections share a database, as making one takes longer than a small load."""
+    return _database(threads).cursor()
+
+
+def _load(
+    con: duckdb.DuckDBPyConnection,
+    raw: Mapping[str, Raw],
+    refusals: list[str],
+    programme: Programme,
+    now: datetime,
+    set_aside: Path | None,
+) -> Loaded:
+    backend = ibis.duckdb.from_connection(con)
+    findings: list[Finding] = []
+    loaded: dict[str, Staged] = {}
+    for name in _ORDER:
+        try:
+            if name in raw:
+                staged = stage(con, CONTRACTS[name], raw[name], programme, aliases="identities" in loaded)
+                findings += judge(staged, list(rules(staged, programme, now, loaded)))
+                findings += _created(staged, programme)
+                loaded[name] = staged
+        except InputError as error:
+            refusals.append(str(error))
+        except duckdb.Error as error:
+            refusals.append(f"{name}: cannot read {raw[name].place}: {reason(error)}")
+        create_empty(con, CONTRACTS[name])
+    if refusals:
+        raise InputError("the tables do not fit:\n" + "\n".join(f"  {refusal}" for refusal in refusals))
+    if set_aside is not None:
+        for staged in loaded.values():
+            write_aside(staged, set_aside)
+    tables = Tables(**{field.name: _table(backend, field.name) for field in fields(Tables)})
+    return Loaded(tables, tuple(findings), _data_until(con), _fingerprint(con, loaded))
+
+
+def _created(staged: Staged, programme: Programme) -> list[Finding]:
+    """Create the canonical table; it is worth a word when nothing is in it, and for orders the end."""
+    if create(staged, programme):
+        return []
+    problem = "has no rows" if staged.total == 0 else f"has no rows left of {staged.total}"
+    if staged.name == "orders":
+        raise InputError(f"orders {problem}: there is nothing to learn from or to score")
+    return [Finding(staged.name, None, problem, 0, [], set_aside=False)]
+
+
+def _table(backend: ibis.BaseBackend, name: str) -> ibis.Table:
+    """Return the Ibis table without asking the database for its columns, which we know."""
+    schema = CONTRACTS[name].schema
+    return ops.DatabaseTable(name, schema=schema, source=backend, namespace=ops.Namespace()).to_expr()
+
+
+def _data_until(con: duckdb.DuckDBPyConnection) -> datetime:
+    query = "select max(time) from (select ordered_at as time from orders union all select occurred_at from events)"
+    latest: datetime = con.execute(query).fetchall()[0][0]
+    return latest
+
+
+def _fingerprint(con: duckdb.DuckDBPyConnection, names: Collection[str]) -> str:
+    """Hash the canonical tables; sums of row hashes do not depend on the order of rows or on threads."""
+    sums = (f"select '{name}', count(*), sum(hash(t)::hugeint) from {name} as t" for name in sorted(names))
+    return hashlib.sha256(repr(con.execute(" union all ".join(sums)).fetchall()).encode()).hexdigest()
