@@ -1,0 +1,122 @@
+"""All features of every member as of an instant: the sole joiner of the families."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import ibis
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+import pandas as pd
+
+from features import breadth, cadence, care, engagement, journey, price, rfm
+from features.catalogue import feature_names
+from features.programme import Programme
+from features.schemas import Tables
+from features.windows import Columns, PreparedTables, event_windows, order_windows, prepare
+
+_DECIMALS = 6
+
+
+def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.DataFrame:
+    """Compute the FeatureTable: one row per member known before as_of, sorted by member_id.
+
+    Parameters
+    ----------
+    tables : Tables
+        Canonical tables.
+    as_of : datetime
+        Naive UTC instant; nothing that happened or became known at or after it is seen.
+    programme : Programme
+        Gives windows, categories, journey points and the time zone.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `member_id`, `as_of` and the features of the catalogue as float64, rounded to six decimals; missing is NaN.
+    """
+    frame = features_expression(tables, as_of, programme).order_by("member_id").to_pandas()
+    features = feature_names(programme.windows)
+    return frame.assign(as_of=frame["as_of"].astype("datetime64[us]"), **frame[features].round(_DECIMALS))
+
+
+def features_expression(tables: Tables, as_of: datetime, programme: Programme) -> ir.Table:
+    """Return the features as a lazy Ibis table: one grouped pass per prepared table, joined by member."""
+    passes = _passes(prepare(tables, as_of, programme), programme)
+    member = _join(passes)
+    member = member.mutate(**_derived(member))
+    return member.select(
+        "member_id",
+        as_of=ibis.literal(as_of, type="timestamp(6)"),
+        **{name: member[name].cast("float64") for name in feature_names(programme.windows)},
+    )
+
+
+def _passes(prepared: PreparedTables, programme: Programme) -> list[tuple[ir.Table, Columns]]:
+    """Pair each prepared table with the columns of all families to aggregate from it."""
+    orders, events, complaints, offers = prepared.orders, prepared.events, prepared.complaints, prepared.offers
+    order_days, event_days = order_windows(programme.windows), event_windows(programme.windows)
+    categories = breadth.by_category(prepared.order_lines)
+    return [
+        (
+            orders,
+            rfm.recency(orders)
+            | rfm.frequency(orders, order_days)
+            | rfm.value(orders, order_days)
+            | rfm.net_amount(orders, order_days)
+            | cadence.gaps(orders)
+            | cadence.habits(orders)
+            | price.discounts(orders)
+            | breadth.channels(orders)
+            | care.returns(orders),
+        ),
+        (prepared.members, journey.joining(prepared.members)),
+        (
+            events,
+            engagement.visits(events, event_days)
+            | engagement.browsing(events)
+            | engagement.messages(events)
+            | price.coupons(events)
+            | care.tickets(events)
+            | journey.progress(events, programme.journey_points or journey.JOURNEY_POINTS)
+            | journey.points(events)
+            | journey.advocacy(events),
+        ),
+        (complaints, care.complaints(complaints)),
+        (offers, price.offers(offers)),
+        (
+            categories,
+            breadth.variety(categories) | breadth.basket(categories) | breadth.ended(categories, programme.categories),
+        ),
+    ]
+
+
+def _join(passes: list[tuple[ir.Table, Columns]]) -> ir.Table:
+    """Aggregate each pass by member and join them.
+
+    Members are those of the first two passes (orders, members). Sums and counts of nothing are 0; the rest is missing.
+    """
+    orders, members, *others = (table.group_by("member_id").aggregate(**columns) for table, columns in passes)
+    joined = orders.outer_join(members, "member_id")
+    joined = joined.mutate(member_id=ibis.coalesce(joined.member_id, joined.member_id_right)).drop("member_id_right")
+    for other in others:
+        joined = joined.left_join(other, "member_id").drop("member_id_right")
+    counted = [name for _, columns in passes for name, column in columns.items() if _counts(column)]
+    return joined.mutate(**{name: joined[name].fill_null(0) for name in counted})
+
+
+def _counts(column: ir.Value) -> bool:
+    return isinstance(column.op(), (ops.Sum, ops.Count, ops.CountStar))
+
+
+def _derived(member: ir.Table) -> Columns:
+    """Collect the columns all families compute from a member's aggregates."""
+    return (
+        rfm.averages(member)
+        | cadence.rhythm(member)
+        | engagement.responsiveness(member)
+        | price.sensitivity(member)
+        | breadth.composition(member)
+        | care.return_rate(member)
+        | journey.standing(member)
+    )
