@@ -91,9 +91,10 @@ def create(staged: Staged, programme: Programme) -> int:
         values["recorded_at"] = f"greatest(s.recorded_at, s.{contract.time})"
     joins = ""
     if name == "orders":
-        values |= _order_values(programme)
-        joins = """left join (from staged_orders anti join aside_orders using (row)) as o
-            on o.order_id = s.return_of and o.ordered_at <= s.ordered_at"""
+        values |= _order_values(staged, programme)
+        if "return_of" in staged.given:
+            joins = """left join (from staged_orders anti join aside_orders using (row)) as o
+                on o.order_id = s.return_of and o.ordered_at <= s.ordered_at"""
     elif name == "order_lines":
         values |= {column: f"o.{column}" for column in ("member_id", "ordered_at", "recorded_at")}
         joins = "join orders as o using (order_id)"
@@ -109,10 +110,10 @@ def create(staged: Staged, programme: Programme) -> int:
     return created[0] if created else 0
 
 
-def _order_values(programme: Programme) -> Mapping[str, str]:
+def _order_values(staged: Staged, programme: Programme) -> Mapping[str, str]:
     rate = programme.value.margin_rate
     margin = "s.net_amount" if rate is None else f"s.net_amount * cast({rate!r} as decimal(9, 8))"
-    booked = "coalesce(o.ordered_at, s.ordered_at)"
+    booked = "coalesce(o.ordered_at, s.ordered_at)" if "return_of" in staged.given else "s.ordered_at"
     return {
         "discount_amount": "coalesce(s.discount_amount, 0)",
         "ordered_on": local_date("s.ordered_at", programme.timezone),

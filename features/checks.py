@@ -54,46 +54,46 @@ def judge(staged: Staged, broken: Sequence[Rule]) -> list[Finding]:
     InputError
         If a problem refuses the table; all that do are named.
     """
-    con, name = staged.con, staged.name
+    name = staged.name
     bits = " | ".join(f"if({rule.where}, {1 << bit}, 0)" for bit, rule in enumerate(broken))
-    con.execute(
+    staged.con.execute(
         f"""create temp table broken_{name} as
-        from (select row, cast({bits} as bigint) as bits from staged_{name} as s) where bits <> 0"""
+        from (select row, cast({bits} as bigint) as bits from staged_{name} as s) where bits <> 0;
+        create temp table aside_{name} (row bigint, reason varchar)"""
     )
-    found = con.execute(
+    found = staged.con.execute(
         f"""select bit, count(*), list(row order by row)[:{_EXAMPLES}]
         from broken_{name}, range({len(broken)}) as r(bit)
         where (bits >> bit) & 1 = 1 group by bit order by bit"""
     ).fetchall()
+    if not found:
+        return []
+    _set_aside(staged, broken)
+    originals = _originals(staged, {row for _, _, rows in found for row in rows})
+    findings, refusals = [], []
+    for bit, count, rows in found:
+        rule = broken[bit]
+        first = [originals[row] for row in rows]
+        finding = Finding(name, rule.column, rule.problem, count, first, set_aside=rule.fate != "keep")
+        findings.append(finding)
+        if rule.fate == "refuse" or (rule.fate == "few" and count > FEW_SHARE * staged.total):
+            problem = f"{name}.{rule.column} {rule.problem}"
+            refusals.append(f"{problem}: {count} of {staged.total} rows{finding.examples}")
+    if refusals:
+        raise InputError("\n  ".join(refusals))
+    return findings
+
+
+def _set_aside(staged: Staged, broken: Sequence[Rule]) -> None:
     reasons = ", ".join(
         f"if((bits >> {bit}) & 1 = 1, {literal(f'{rule.column} {rule.problem}')}, null)"
         for bit, rule in enumerate(broken)
         if rule.fate != "keep"
     )
-    con.execute(
-        f"""create temp table aside_{name} as
-        from (select row, array_to_string([{reasons}], '; ') as reason from broken_{name}) where reason <> ''"""
+    staged.con.execute(
+        f"""insert into aside_{staged.name}
+        from (select row, array_to_string([{reasons}], '; ') as reason from broken_{staged.name}) where reason <> ''"""
     )
-    originals = _originals(staged, {row for _, _, rows in found for row in rows})
-    findings = [
-        Finding(
-            name,
-            broken[bit].column,
-            broken[bit].problem,
-            count,
-            [originals[row] for row in rows],
-            broken[bit].fate != "keep",
-        )
-        for bit, count, rows in found
-    ]
-    refusals = [
-        f"{name}.{finding.column} {finding.problem}: {finding.count} of {staged.total} rows{finding.examples}"
-        for finding, (bit, count, _) in zip(findings, found, strict=True)
-        if broken[bit].fate == "refuse" or (broken[bit].fate == "few" and count > FEW_SHARE * staged.total)
-    ]
-    if refusals:
-        raise InputError("\n  ".join(refusals))
-    return findings
 
 
 def _originals(staged: Staged, rows: Iterable[int]) -> dict[int, dict[str, Any]]:

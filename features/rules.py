@@ -165,29 +165,28 @@ def _repeat_rules(staged: Staged) -> Iterator[Rule]:
     ids = ["given_id"] if name == "members" else list(contract.key)
     key = ", ".join(ids)
     present = " and ".join(f"{column} is not null" for column in ids if column != contract.time)
+    twice = f"select {key} from staged_{name} where {present} group by all having count(*) > 1"
+    if staged.con.execute(f"{twice} limit 1").fetchone() is None:
+        return
     content = ", ".join(column for column in staged.given if column != "recorded_at")
     first = "recorded_at, row" if "recorded_at" in staged.given else "row"
-    found = staged.con.execute(
+    staged.con.execute(
         f"""create temp table twice_{name} as
-        with twice as (
-            select {key} from staged_{name} where {present} group by all having count(*) > 1
-        ),
-        alike as (
+        with alike as (
             select s.*, hash({content}) as content from staged_{name} as s
-            semi join twice on {" and ".join(f"s.{column} is not distinct from twice.{column}" for column in ids)}
+            semi join ({twice}) as t on {" and ".join(f"s.{column} is not distinct from t.{column}" for column in ids)}
         )
         select row, min(content) over same <> max(content) over same as contradicts,
             row_number() over (partition by {key}, content order by {first}) > 1 as repeats,
             {"consent" if name == "contacts" else "true"} as loses
         from alike window same as (partition by {key})"""
-    ).fetchone()
-    if found != (0,):
-        same = f"a row of the same {' and '.join(contract.key)}"
-        repeats = f"select row from twice_{name} where repeats and not (contradicts and loses)"
-        contradicts = f"select row from twice_{name} where contradicts and loses"
-        yield Rule(contract.key[0], f"repeats {same}", f"row in ({repeats})", "aside")
-        fate: Fate = "aside" if name == "contacts" else "few"
-        yield Rule(contract.key[0], f"contradicts {same}", f"row in ({contradicts})", fate)
+    )
+    same = f"a row of the same {' and '.join(contract.key)}"
+    repeats = f"select row from twice_{name} where repeats and not (contradicts and loses)"
+    contradicts = f"select row from twice_{name} where contradicts and loses"
+    yield Rule(contract.key[0], f"repeats {same}", f"row in ({repeats})", "aside")
+    fate: Fate = "aside" if name == "contacts" else "few"
+    yield Rule(contract.key[0], f"contradicts {same}", f"row in ({contradicts})", fate)
 
 
 def _in(names: Iterable[str]) -> str:
