@@ -140,6 +140,13 @@ class History(Strict):
     contacts: list[ContactRow] = Field(default_factory=list, max_length=MAX_ROWS)
     member: MemberRow | None = None
 
+    @model_validator(mode="after")
+    def _lines_of_own_orders(self) -> Self:
+        own = {order.order_id for order in self.orders}
+        if foreign := next((line.order_id for line in self.order_lines if line.order_id not in own), None):
+            raise ValueError(f"an order line belongs to order {foreign!r}, which is not in the history")
+        return self
+
 
 class ScoreRequest(Strict):
     """Score members the store knows, or members by their own rows: exactly one of the two."""

@@ -60,6 +60,7 @@ class DecisionRecord(Strict):
     recommended_incentive: str | None
     assigned_incentive: str | None
     assigned_by: AssignedBy | None
+    assigned_probability: Probability | None = Field(description="chance of coming to what is assigned")
     expected_cost: float | None
     expected_recall: float | None = Field(description="added probability of ordering again")
     expected_recall_low: float | None
@@ -70,7 +71,7 @@ class DecisionRecord(Strict):
 
 _OPTIONAL = {name for name, kind in get_type_hints(DecisionRecord).items() if NoneType in get_args(kind)}
 _NUMBERS = {name for name, kind in get_type_hints(DecisionRecord).items() if float in (kind, *get_args(kind))}
-_PROBABILITIES = ("churn_probability", "order_probability")
+_PROBABILITIES = ("churn_probability", "order_probability", "assigned_probability")
 
 
 def _column(name: str) -> pa.Column:
@@ -90,15 +91,19 @@ Decisions = pa.DataFrameSchema(
 _ARROW_REASON = pyarrow.struct(
     {name: pyarrow.float64() if name.endswith("_value") else pyarrow.string() for name in Reason.model_fields}
 )
-DECISIONS_ARROW = pyarrow.schema(
-    {
-        name: pyarrow.list_(_ARROW_REASON)
-        if name == "reasons"
-        else (pyarrow.float64() if name in _NUMBERS else pyarrow.string())
-        for name in DecisionRecord.model_fields
-    }
-)
-"""The same, as it is written to Parquet."""
+
+
+def _arrow_type(name: str) -> pyarrow.DataType:
+    if name == "reasons":
+        return pyarrow.list_(_ARROW_REASON)
+    if name == "as_of":
+        return pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+    return pyarrow.float64() if name in _NUMBERS else pyarrow.string()
+
+
+DECISIONS_ARROW = pyarrow.schema({name: _arrow_type(name) for name in DecisionRecord.model_fields})
+"""The same, as it is written to Parquet. ``as_of`` has the type that pandas gives a partition's folder name, so that a
+whole folder can be read."""
 
 _RECORDS = TypeAdapter(list[DecisionRecord])
 

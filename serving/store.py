@@ -82,8 +82,8 @@ class Store:
     def __init__(self, url: str, folder: Path = Path()) -> None:
         try:
             self._engine = _engine(url, folder)
-        except (sa.exc.ArgumentError, ImportError) as error:
-            raise StoreError(f"cannot use the store at {url!r}: {error}") from error
+        except (sa.exc.ArgumentError, ImportError, OSError) as error:
+            raise StoreError(f"cannot use output.store_url of the programme file: {error}") from error
         with self._transaction() as connection:
             _schema.create_all(connection)
 

@@ -1,0 +1,148 @@
+"""From raw rows to decisions: the one path of the weekly job, the service and the notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from features.build import build_features
+from features.errors import RefusedError
+from features.programme import Programme
+from features.schemas import Tables
+from serving import policy
+from serving.bundle import ModelBundle, PolicyTable
+from serving.reasons import reasons
+from serving.records import DecisionRecord, Decisions
+from serving.scoring import score
+from serving.segments import segment_members
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What is known before ``as_of`` of the members to decide about."""
+
+    as_of: datetime
+    features: pd.DataFrame
+    contacts: pd.DataFrame | None
+    not_eligible: tuple[str, ...]
+
+    def chunks(self, rows: int) -> Iterator[Candidates]:
+        """Split into parts of at most so many members, in order."""
+        for start in range(0, len(self.features), rows):
+            yield replace(self, features=self.features.iloc[start : start + rows].reset_index(drop=True))
+
+
+def decide_members(
+    tables: Tables,
+    as_of: datetime,
+    bundle: ModelBundle,
+    policy_table: PolicyTable | None,
+    programme: Programme,
+    member_ids: Collection[str] | None = None,
+) -> pd.DataFrame:
+    """Decide about all eligible members, or those of them that are named.
+
+    Parameters
+    ----------
+    tables
+        Canonical tables.
+    as_of
+        Naive UTC; nothing from this instant on is seen.
+    bundle
+        The model; it refuses an ``as_of`` before the end of its training data.
+    policy_table
+        Effects of the incentives; without one no incentive is recommended.
+    programme
+        Settings of the programme.
+    member_ids
+        Only these; None means all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per member with the fields of :class:`serving.records.DecisionRecord`, in order of ``member_id``.
+    """
+    return decide(candidates(tables, as_of, programme, member_ids), bundle, policy_table, programme)
+
+
+def candidates(
+    tables: Tables, as_of: datetime, programme: Programme, member_ids: Collection[str] | None = None
+) -> Candidates:
+    """Build the features of all members, or of those named, and tell who is eligible to be scored."""
+    own = tables if member_ids is None else _of_members(tables, member_ids)
+    features = build_features(own, as_of, programme)
+    chosen = is_eligible(features, programme)
+    return Candidates(
+        as_of=as_of,
+        features=features[chosen].reset_index(drop=True),
+        contacts=_contacts(own, as_of, programme),
+        not_eligible=tuple(features.loc[~chosen, "member_id"]),
+    )
+
+
+def is_eligible(features: pd.DataFrame, programme: Programme) -> np.ndarray:
+    """Tell for each member whether the programme wants them scored."""
+    days = programme.eligible.ordered_within_days
+    if days is None:
+        return np.ones(len(features), dtype=bool)
+    return np.asarray(features["recency_days"] <= days, dtype=bool)
+
+
+def decide(
+    known: Candidates, bundle: ModelBundle, policy_table: PolicyTable | None, programme: Programme
+) -> pd.DataFrame:
+    """Score the candidates, say why, place them in segments, and decide what to send; see :func:`decide_members`."""
+    refuse_unfit(bundle, programme, known.as_of)
+    scores = score(known.features, bundle)
+    segments = segment_members(known.features, bundle.constants, programme)
+    members = known.features.merge(scores, on=["member_id", "as_of"], validate="1:1")
+    members = members.merge(segments, on="member_id", validate="1:1")
+    actions = policy.decide(members, policy_table, programme, as_of=known.as_of, contacts=known.contacts)
+    decisions = scores.merge(segments, on="member_id", validate="1:1").merge(actions, on="member_id", validate="1:1")
+    decisions = decisions.assign(
+        as_of=programme.local_date(known.as_of).isoformat(),
+        model_version=bundle.version,
+        policy_version=policy_table.version if policy_table else None,
+        currency=programme.currency,
+        reasons=_reasons(known.features, bundle, programme),
+    )
+    checked: pd.DataFrame = Decisions.validate(decisions[list(DecisionRecord.model_fields)])
+    return checked
+
+
+def refuse_unfit(bundle: ModelBundle, programme: Programme, as_of: datetime) -> None:
+    """Refuse a model that looks ahead another number of days than the programme, or that has seen what came after."""
+    wanted = (programme.horizons.churn_days, programme.horizons.value_days)
+    if (bundle.churn_days, bundle.value_days) != wanted:
+        raise RefusedError(
+            f"model {bundle.version} looks {bundle.churn_days} days ahead for churn and {bundle.value_days} for value, "
+            f"the programme wants {wanted[0]} and {wanted[1]}; train again"
+        )
+    if as_of < bundle.trained_until:
+        raise RefusedError(
+            f"model {bundle.version} was trained on what was known until {programme.local_date(bundle.trained_until)} "
+            f"and cannot score as of {programme.local_date(as_of)}: it has seen what came after"
+        )
+
+
+def _contacts(tables: Tables, as_of: datetime, programme: Programme) -> pd.DataFrame | None:
+    contacts = tables.contacts
+    known = contacts.filter(contacts.updated_at.isnull() | (contacts.updated_at < as_of))  # noqa: PD003 -- Ibis
+    rows = known.to_pyarrow().to_pandas()
+    return None if programme.data.contacts is None and rows.empty else rows
+
+
+def _reasons(features: pd.DataFrame, bundle: ModelBundle, programme: Programme) -> pd.Series:
+    found = reasons(features, bundle, currency=programme.currency)
+    rows = [[reason.model_dump() for reason in of_member] for of_member in found]
+    return pd.Series(rows, index=features.index, dtype=object)
+
+
+def _of_members(tables: Tables, member_ids: Collection[str]) -> Tables:
+    ids = sorted(set(member_ids))
+    named = {field.name: getattr(tables, field.name) for field in fields(tables)}
+    return Tables(**{name: table.filter(table.member_id.isin(ids)) for name, table in named.items()})

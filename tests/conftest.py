@@ -1,0 +1,1 @@
+"""Its place puts `builders` on the import path of every test."""

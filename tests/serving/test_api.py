@@ -1,0 +1,160 @@
+"""Over HTTP: one status per cause, one error shape, nothing of the inside leaks out."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from builders import decision
+
+from features.errors import InputError, RefusedError
+from serving.answers import NotReadyError
+from serving.api import MAX_BODY_BYTES, build_api
+from serving.contracts import ScoreAnswer, ScoredItem
+from serving.store import StoreError
+
+
+class FakeAnswers:
+    """Answers every id with a decision, or fails as told."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.failure = failure
+
+    def score(self, request, *, request_id):
+        if self.failure:
+            raise self.failure
+        results = [ScoredItem(member_id=member, decision=decision(member)) for member in request.member_ids]
+        return ScoreAnswer(
+            request_id=request_id,
+            model_version="model1",
+            policy_version=None,
+            as_of="2026-01-05",
+            computed_at="2026-01-05T01:00:00+00:00",
+            results=results,
+        )
+
+
+def call(method: str, path: str, failure: Exception | None = None, **request: Any) -> httpx.Response:
+    """Make one request to the application, without a network."""
+    app = build_api()
+    app.state.answers = FakeAnswers(failure)
+
+    async def respond() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://winback") as client:
+            return await client.request(method, path, **request)
+
+    return asyncio.run(respond())
+
+
+def score(
+    failure: Exception | None = None, *, content_type: str = "application/json", **request: Any
+) -> httpx.Response:
+    return call("POST", "/v1/score", failure, **{"headers": {"Content-Type": content_type}, **request})
+
+
+def refusal(response) -> dict:
+    body = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"code", "message", "field", "request_id"}
+    assert body["error"]["request_id"] == response.headers["x-request-id"]
+    return body["error"]
+
+
+def test_decisions_are_answered_as_records():
+    response = score(json={"member_ids": ["a", "b"]}, headers={"X-Request-ID": "call-7"})
+    assert response.status_code == 200
+    answer = ScoreAnswer.model_validate(response.json())
+    assert answer.request_id == response.headers["x-request-id"] == "call-7"
+    assert [item.decision for item in answer.results] == [decision("a"), decision("b")]
+
+
+def test_a_strange_request_id_is_replaced():
+    response = score(json={"member_ids": ["a"]}, headers={"X-Request-ID": "<script>"})
+    assert response.json()["request_id"].isalnum()
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 100_000])
+def test_what_is_not_json_is_malformed(body):
+    response = score(content=body)
+    assert response.status_code == 400
+    assert refusal(response)["code"] == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ("", None),
+        ("{}", None),
+        ("[]", None),
+        ('{"member_ids": [1]}', "member_ids.0"),
+        ('{"member_ids": [NaN]}', "member_ids.0"),
+    ],
+)
+def test_what_does_not_fit_is_invalid_and_names_its_field(body, field):
+    response = score(content=body)
+    assert response.status_code == 422
+    assert (refusal(response)["code"], refusal(response)["field"]) == ("invalid", field)
+
+
+@pytest.mark.parametrize("content_type", ["application/vnd.bentoml+pickle", "text/plain", ""])
+def test_only_json_is_taken(content_type):
+    response = score(content=b"{}", headers={"Content-Type": content_type})
+    assert response.status_code == 415
+    assert refusal(response)["code"] == "unsupported_media_type"
+
+
+def test_a_body_that_says_it_is_too_large_is_refused_unread():
+    response = score(content=b" " * (MAX_BODY_BYTES + 1))
+    assert response.status_code == 413
+    assert refusal(response)["code"] == "too_large"
+
+
+def test_a_body_of_unstated_length_is_refused_once_too_large():
+    async def chunks():
+        for _ in range(MAX_BODY_BYTES // 1024**2 + 1):
+            yield b" " * 1024**2
+
+    response = score(content=chunks())
+    assert response.status_code == 413
+    assert refusal(response)["code"] == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [
+        (RefusedError("the model has seen it"), 409, "refused"),
+        (InputError("no such time zone"), 422, "invalid"),
+        (NotReadyError("nothing published"), 503, "not_ready"),
+        (StoreError("the store failed"), 503, "not_ready"),
+    ],
+)
+def test_each_known_failure_has_its_status(failure, status, code):
+    response = score(failure, json={"member_ids": ["a"]})
+    assert response.status_code == status
+    assert refusal(response)["code"] == code
+    assert refusal(response)["message"] == str(failure)
+
+
+@pytest.mark.parametrize("fault", [ValueError("secret"), KeyError("secret"), RuntimeError("secret")])
+def test_our_own_faults_are_500_and_say_nothing_of_the_inside(fault):
+    response = score(fault, json={"member_ids": ["a"]})
+    assert response.status_code == 500
+    assert refusal(response)["code"] == "internal"
+    assert "secret" not in response.text
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/score", 405), ("GET", "/v2", 404)])
+def test_unknown_ways_in_have_the_one_error_shape(method, path, status):
+    response = call(method, path)
+    assert response.status_code == status
+    refusal(response)
+
+
+def test_openapi_documents_both_routes_and_every_refusal():
+    schema = call("GET", "/openapi.json").json()
+    assert set(schema["paths"]) == {"/v1/score", "/v1/model"}
+    responses = schema["paths"]["/v1/score"]["post"]["responses"]
+    assert set(responses) == {"200", "400", "409", "413", "415", "422", "500", "503"}
+    assert "HTTPValidationError" not in json.dumps(schema)

@@ -1,0 +1,199 @@
+"""The weekly job publishes whole or not at all, and again without duplicates."""
+
+import json
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from builders import AS_OF, decision, small_bundle, small_policy, small_programme
+
+from features.errors import RefusedError
+from serving.batch import publish, score_programme
+from serving.bundle import save_bundle, save_policy_table
+from serving.records import decision_records, decision_table
+from serving.registry import policy_file
+from serving.store import Store
+
+MONDAY = date(2026, 1, 5)
+OLD = [decision(member, model_version="old") for member in ("m1", "m2", "m3")]
+NEW = [decision(member, model_version="new") for member in ("m2", "m3", "m4")]
+
+
+@pytest.fixture(scope="module")
+def programme(tmp_path_factory):
+    programme = small_programme(tmp_path_factory.mktemp("programme"))
+    save_bundle(small_bundle(programme), programme.path("bundle"))
+    save_policy_table(small_policy(programme.instant(AS_OF)), policy_file(programme))
+    return programme
+
+
+def run(programme, out: Path, **changed):
+    return score_programme(programme, out, **{"as_of": AS_OF, "bundle_folder": programme.path("bundle"), **changed})
+
+
+def stored(programme, member_ids) -> dict:
+    with closing(Store(programme.output.store_url, programme.folder)) as store:
+        return store.read(list(member_ids))[1]
+
+
+def test_every_eligible_member_is_decided_about_once_in_file_and_store(programme, tmp_path):
+    summary = run(programme, tmp_path, chunk_rows=7)
+    decisions = pd.read_parquet(summary.file)
+    assert decisions["member_id"].is_unique
+    assert len(decisions) == summary.decided == summary.members_known - summary.not_eligible
+    assert len(stored(programme, decisions["member_id"])) == len(decisions)
+
+
+def test_the_summary_adds_up_and_is_written_beside_the_decisions(programme, tmp_path):
+    summary = run(programme, tmp_path)
+    assert sum(summary.tiers.values()) == sum(summary.states.values()) == summary.decided
+    assert sum(summary.recommended.values()) + sum(summary.no_offer_reasons.values()) == summary.decided
+    assert sum(summary.assigned.values()) + summary.holdout == sum(summary.recommended.values())
+    written = json.loads((tmp_path / f"as_of={AS_OF}" / "_summary.json").read_text(encoding="utf-8"))
+    assert written == json.loads(summary.model_dump_json())
+
+
+def test_the_size_of_chunks_changes_nothing(programme, tmp_path):
+    whole, chunked = run(programme, tmp_path / "whole"), run(programme, tmp_path / "chunked", chunk_rows=3)
+    pd.testing.assert_frame_equal(pd.read_parquet(whole.file), pd.read_parquet(chunked.file))
+
+
+def test_the_same_as_of_again_replaces_and_says_the_same(programme, tmp_path):
+    first = pd.read_parquet(run(programme, tmp_path).file)
+    before = stored(programme, first["member_id"])
+    again = pd.read_parquet(run(programme, tmp_path).file)
+    pd.testing.assert_frame_equal(first, again)
+    assert stored(programme, again["member_id"]) == before
+    assert [file.name for file in (tmp_path / f"as_of={AS_OF}").iterdir() if file.suffix != ".json"] == [
+        "decisions.parquet"
+    ]
+
+
+def test_without_as_of_it_is_the_day_after_the_last_row(programme, tmp_path):
+    assert run(programme, tmp_path, as_of=None).as_of == MONDAY
+
+
+def test_without_a_policy_table_there_is_not_enough_evidence_for_anybody(tmp_path):
+    programme = small_programme(tmp_path / "programme")
+    save_bundle(small_bundle(programme), programme.path("bundle"))
+    summary = run(programme, tmp_path / "out")
+    assert summary.evidence == "none"
+    assert set(summary.no_offer_reasons) == {"not_lapsed", "insufficient_evidence"}
+    assert not summary.recommended
+
+
+def test_a_model_that_saw_what_came_after_is_refused(programme, tmp_path):
+    with pytest.raises(RefusedError, match="has seen what came after"):
+        run(programme, tmp_path, as_of="2025-09-01")
+    assert not list(tmp_path.glob("as_of=*"))
+
+
+def test_nothing_is_published_when_nobody_is_eligible(programme, tmp_path):
+    with pytest.raises(RefusedError, match="no member is eligible"):
+        run(programme, tmp_path, as_of="2029-01-01")
+    assert not list(tmp_path.glob("as_of=*"))
+
+
+class Interruption(Exception):
+    """What stops a run in these tests."""
+
+
+def table(records) -> pa.Table:
+    return decision_table(pd.DataFrame([record.model_dump() for record in records]))
+
+
+def published(folder: Path, records, store: Store | None = None) -> None:
+    with closing(store or Store("sqlite:///store.db", folder)) as opened:
+        staged = opened.stage(MONDAY, model_version=records[0].model_version, policy_version=None)
+        publish((table([record]) for record in records), opened, staged, folder / "decisions.parquet")
+
+
+def seen(folder: Path) -> tuple[list, list]:
+    """What a reader of the store and a reader of the file see."""
+    with closing(Store("sqlite:///store.db", folder)) as store:
+        records = store.read(["m1", "m2", "m3", "m4"])[1]
+    rows = decision_records(pa.parquet.read_table(folder / "decisions.parquet"))
+    return sorted(records.values(), key=lambda record: record.member_id), rows
+
+
+class BreakingStore(Store):
+    """A store that fails at a call of one of its methods."""
+
+    def __init__(self, folder: Path, method: str, call: int) -> None:
+        super().__init__("sqlite:///store.db", folder)
+        self.left = {method: call}
+
+    def _count(self, method: str) -> None:
+        self.left[method] = self.left.get(method, 0) - 1
+        if self.left[method] == 0:
+            raise Interruption(method)
+
+    def add(self, publication_id, records):
+        self._count("add")
+        super().add(publication_id, records)
+
+    def publish(self, publication_id):
+        self._count("publish")
+        return super().publish(publication_id)
+
+
+@pytest.mark.parametrize(("method", "call"), [("add", 1), ("add", 3), ("publish", 1)])
+def test_an_interrupted_run_leaves_the_publication_before_whole(tmp_path, method, call):
+    published(tmp_path, OLD)
+    with pytest.raises(Interruption):
+        published(tmp_path, NEW, BreakingStore(tmp_path, method, call))
+    assert seen(tmp_path) == (OLD, OLD)
+    published(tmp_path, NEW)
+    assert seen(tmp_path) == (NEW, NEW)
+
+
+def test_between_the_two_switches_each_reader_sees_one_publication_whole(tmp_path, monkeypatch):
+    published(tmp_path, OLD)
+
+    def fail(*_):
+        raise Interruption
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", fail)
+        with pytest.raises(Interruption):
+            published(tmp_path, NEW)
+    assert seen(tmp_path) == (NEW, OLD)
+    published(tmp_path, NEW)
+    assert seen(tmp_path) == (NEW, NEW)
+
+
+KILLED_RUN = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}, {here!r}]
+import test_batch
+
+class KilledStore(test_batch.BreakingStore):
+    def _count(self, method):
+        try:
+            super()._count(method)
+        except test_batch.Interruption:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+folder = Path({folder!r})
+test_batch.published(folder, test_batch.NEW, KilledStore(folder, {method!r}, {call}))
+"""
+
+
+@pytest.mark.parametrize(("method", "call"), [("add", 2), ("publish", 1)])
+def test_a_killed_run_leaves_the_publication_before_whole(tmp_path, method, call):
+    published(tmp_path, OLD)
+    here = Path(__file__).parent
+    script = KILLED_RUN.format(tests=str(here.parent), here=str(here), folder=str(tmp_path), method=method, call=call)
+    killed = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=60)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert seen(tmp_path) == (OLD, OLD)
+    published(tmp_path, NEW)
+    assert seen(tmp_path) == (NEW, NEW)
+    assert sorted(file.name for file in tmp_path.glob(".*")) == []

@@ -1,0 +1,115 @@
+"""Readers of the store see one publication, whole, whatever the writer does."""
+
+import sqlite3
+from datetime import date
+from pathlib import Path
+
+import pytest
+from builders import decision
+
+from features.errors import RefusedError
+from serving.store import Publication, Store, StoreError
+
+MONDAY, NEXT_MONDAY = date(2026, 1, 5), date(2026, 1, 12)
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = Store("sqlite:///var/winback.db", tmp_path)
+    yield opened
+    opened.close()
+
+
+def stage(store: Store, as_of: date = MONDAY, *records, model_version: str = "model1") -> int:
+    publication = store.stage(as_of, model_version=model_version, policy_version=None)
+    store.add(publication, records)
+    return publication
+
+
+def publish(store: Store, as_of: date = MONDAY, *records, model_version: str = "model1") -> Publication:
+    return store.publish(stage(store, as_of, *records, model_version=model_version))
+
+
+def row_count(folder: Path) -> int:
+    with sqlite3.connect(folder / "var" / "winback.db") as connection:
+        count = connection.execute("select count(*) from decisions").fetchone()[0]
+    connection.close()
+    return count
+
+
+def test_an_empty_store_has_no_publication(store):
+    assert store.current() is None
+    assert store.read(["m001"]) == (None, {})
+
+
+def test_a_published_record_is_read_as_it_was_written(store):
+    published = publish(store, MONDAY, decision("会员 1"), decision("m2", persona="sleeping"))
+    publication, records = store.read(["m2", "会员 1", "stranger"])
+    assert publication == published == store.current()
+    assert publication.members == 2
+    assert records == {"会员 1": decision("会员 1"), "m2": decision("m2", persona="sleeping")}
+
+
+def test_a_member_not_published_is_absent_but_the_publication_is_named(store):
+    published = publish(store, MONDAY, decision("m1"))
+    assert store.read(["stranger"]) == (published, {})
+
+
+def test_what_is_staged_is_not_seen(store):
+    publish(store, MONDAY, decision("m1"))
+    stage(store, NEXT_MONDAY, decision("m2"))
+    publication, records = store.read(["m1", "m2"])
+    assert publication.as_of == MONDAY
+    assert list(records) == ["m1"]
+
+
+def test_publishing_an_as_of_again_replaces_it(store, tmp_path):
+    publish(store, MONDAY, decision("m1"), decision("m2"))
+    publish(store, MONDAY, decision("m1", model_version="model2"), model_version="model2")
+    publication, records = store.read(["m1", "m2"])
+    assert publication.model_version == "model2"
+    assert {member: record.model_version for member, record in records.items()} == {"m1": "model2"}
+    assert row_count(tmp_path) == 1
+
+
+def test_the_latest_as_of_is_current_even_if_an_earlier_one_is_published_after_it(store):
+    publish(store, NEXT_MONDAY, decision("m1"))
+    publish(store, MONDAY, decision("m1"))
+    assert store.current().as_of == NEXT_MONDAY
+
+
+def test_rows_of_a_run_that_died_are_removed_by_the_next(store, tmp_path):
+    stage(store, MONDAY, decision("m1"), decision("m2"))
+    stage(store, NEXT_MONDAY, decision("m1"))
+    assert row_count(tmp_path) == 1
+
+
+def test_a_run_whose_place_was_taken_is_refused(store):
+    earlier = stage(store, MONDAY, decision("m1"))
+    later = stage(store, MONDAY, decision("m2"))
+    with pytest.raises(RefusedError, match="another run"):
+        store.add(earlier, [decision("m3")])
+    with pytest.raises(RefusedError, match="another run"):
+        store.publish(earlier)
+    store.publish(later)
+    assert list(store.read(["m1", "m2", "m3"])[1]) == ["m2"]
+
+
+def test_a_member_cannot_be_decided_about_twice_in_a_publication(store):
+    staged = stage(store, MONDAY, decision("m1"))
+    with pytest.raises(StoreError):
+        store.add(staged, [decision("m1")])
+
+
+def test_decisions_outlive_the_process(store, tmp_path):
+    publish(store, MONDAY, decision("m1"))
+    store.close()
+    reopened = Store("sqlite:///var/winback.db", tmp_path)
+    assert reopened.read(["m1"])[1] == {"m1": decision("m1")}
+    reopened.close()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "unknown://host/db", "sqlite:////proc/nowhere/winback.db"])
+def test_a_store_that_cannot_be_opened_is_a_clear_error(url, tmp_path):
+    with pytest.raises(StoreError, match="store"):
+        Store(url, tmp_path)
