@@ -35,7 +35,7 @@ def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.
     pandas.DataFrame
         `member_id`, `as_of` and the features of the catalogue as float64, rounded to six decimals; missing is NaN.
     """
-    frame = features_expression(tables, as_of, programme).order_by("member_id").to_pandas()
+    frame: pd.DataFrame = features_expression(tables, as_of, programme).order_by("member_id").to_pandas()
     features = feature_names(programme.windows)
     return frame.assign(as_of=frame["as_of"].astype("datetime64[us]"), **frame[features].round(_DECIMALS))
 
@@ -44,11 +44,11 @@ def features_expression(tables: Tables, as_of: datetime, programme: Programme) -
     """Return the features as a lazy Ibis table: one grouped pass per prepared table, joined by member."""
     passes = _passes(prepare(tables, as_of, programme), programme)
     member = _join(passes)
-    member = member.mutate(**_derived(member))
+    columns = {name: member[name] for name in member.columns} | _derived(member)
     return member.select(
         "member_id",
         as_of=ibis.literal(as_of, type="timestamp(6)"),
-        **{name: member[name].cast("float64") for name in feature_names(programme.windows)},
+        **{name: columns[name].cast("float64") for name in feature_names(programme.windows)},
     )
 
 
@@ -96,13 +96,22 @@ def _join(passes: list[tuple[ir.Table, Columns]]) -> ir.Table:
 
     Members are those of the first two passes (orders, members). Sums and counts of nothing are 0; the rest is missing.
     """
-    orders, members, *others = (table.group_by("member_id").aggregate(**columns) for table, columns in passes)
-    joined = orders.outer_join(members, "member_id")
-    joined = joined.mutate(member_id=ibis.coalesce(joined.member_id, joined.member_id_right)).drop("member_id_right")
-    for other in others:
-        joined = joined.left_join(other, "member_id").drop("member_id_right")
-    counted = [name for _, columns in passes for name, column in columns.items() if _counts(column)]
-    return joined.mutate(**{name: joined[name].fill_null(0) for name in counted})
+    orders, members, *others = (
+        table.group_by(**{f"_member_{number}": table.member_id}).aggregate(**columns)
+        for number, (table, columns) in enumerate(passes)
+    )
+    both = orders.outer_join(members, orders["_member_0"] == members["_member_1"])
+    joined = both.mutate(member_id=ibis.coalesce(both["_member_0"], both["_member_1"]))
+    for number, other in enumerate(others, start=2):
+        joined = joined.left_join(other, joined.member_id == other[f"_member_{number}"])
+    return joined.select(
+        "member_id",
+        **{
+            name: joined[name].fill_null(0) if _counts(column) else joined[name]
+            for _, columns in passes
+            for name, column in columns.items()
+        },
+    )
 
 
 def _counts(column: ir.Value) -> bool:

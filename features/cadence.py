@@ -13,7 +13,7 @@ _SATURDAY = 5
 
 
 def gaps(orders: ir.Table) -> Columns:
-    """Number, median, longest, first and last of the gaps between order dates."""
+    """Count the gaps between order dates; their median, the longest, the first and the last."""
     gap_days, age_days = orders.gap_days, orders.age_days
     has_gap = gap_days.notnull()
     return {

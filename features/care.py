@@ -8,7 +8,7 @@ from features.windows import WEEKS_13, WEEKS_52, Columns, ratio, within
 
 
 def returns(orders: ir.Table) -> Columns:
-    """Returns, their money, and days since the last."""
+    """Count returns, with their money and the days since the last."""
     return {
         "return_count": orders.count(where=orders.is_return),
         "days_since_return": orders.age_days.min(where=orders.is_return),
