@@ -22,6 +22,9 @@ NET_CONFIDENCE: Final = 0.9
 POWER: Final = 0.8
 WORST_VARIANCE: Final = 0.25
 """Largest variance a yes-or-no outcome can have; stands in where nothing has been observed."""
+SMALLEST_DIFFERENCE: Final = 1e-6
+LARGEST_SAMPLE: Final = 1_000_000_000
+"""More members than anybody has: said where the net value seen is next to nothing."""
 
 _REASONS: Final = ("observational_only", "insufficient_evidence", "not_worth_it", "no_effect")
 _COLUMNS: Final = {
@@ -65,7 +68,7 @@ def judge(
             f"{n_treated} treated and {n_control} control offers; "
             f"needed are at least {guardrails.min_treated} and {guardrails.min_control}"
         )
-    bounds = f"{recall.simultaneous_low:+.2%} to {recall.simultaneous_high:+.2%}"
+    bounds = f"{100 * recall.simultaneous_low:+.1f} to {100 * recall.simultaneous_high:+.1f} percentage points"
     if recall.simultaneous_low > guardrails.recall_floor:
         return _judge_net(net, guardrails.loss_tolerance)
     if recall.simultaneous_high < guardrails.recall_floor + guardrails.detectable_recall:
@@ -86,21 +89,24 @@ def _judge_net(net: Estimate, loss_tolerance: float) -> tuple[Verdict, str]:
 def needed_sample(effect: Effect, guardrails: Guardrails) -> int:
     """Members per arm with whom a test would settle the question with 80 % power.
 
-    The question is whether recall rises by the programme's detectable effect or, where recall is shown to rise,
-    whether the net value seen so far holds.
+    The question is whether recall rises by the programme's detectable effect or, where it was shown to rise, whether
+    the net value seen so far holds.
     """
-    if effect.recall.simultaneous_low > guardrails.recall_floor:
-        z, variance = float(norm.ppf(NET_CONFIDENCE)), _variance_per_member(effect, effect.net)
-        difference = effect.net.value + guardrails.loss_tolerance
-    else:
+    few = effect.n_treated < guardrails.min_treated or effect.n_control < guardrails.min_control
+    if few or not effect.recall.simultaneous_low > guardrails.recall_floor:
         z, variance = _simultaneous_z(effect.recall, guardrails), _variance_per_member(effect, effect.recall)
         difference = guardrails.detectable_recall
-    sample = 2 * variance * ((z + norm.ppf(POWER)) / difference) ** 2
-    return max(int(np.ceil(sample)), guardrails.min_treated, guardrails.min_control)
+    else:
+        z, variance = float(norm.ppf(NET_CONFIDENCE)), _variance_per_member(effect, effect.net)
+        difference = effect.net.value + guardrails.loss_tolerance
+    sample = 2 * variance * ((z + norm.ppf(POWER)) / max(difference, SMALLEST_DIFFERENCE)) ** 2
+    return max(int(np.ceil(min(sample, LARGEST_SAMPLE))), guardrails.min_treated, guardrails.min_control)
 
 
 def _variance_per_member(effect: Effect, estimate: Estimate) -> float:
-    return estimate.se**2 / (1 / effect.n_treated + 1 / effect.n_control) if estimate.se > 0 else WORST_VARIANCE
+    if not estimate.se > 0 or not min(effect.n_treated, effect.n_control):
+        return WORST_VARIANCE
+    return estimate.se**2 / (1 / effect.n_treated + 1 / effect.n_control)
 
 
 def _simultaneous_z(estimate: Estimate, guardrails: Guardrails) -> float:

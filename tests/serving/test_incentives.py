@@ -1,0 +1,63 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.programme import Incentive
+from serving.incentives import campaign_costs, eligible_incentives, expected_cost
+
+
+def incentive(id_: str = "coupon", **settings: object) -> Incentive:
+    return Incentive.model_validate({"id": id_, "name_en": id_, "name_zh": id_, **settings})
+
+
+def test_an_incentive_costs_its_contact_and_its_face_value_as_often_as_it_is_redeemed() -> None:
+    coupon = incentive(contact_cost=0.2, face_value=10, setup_cost=500)
+    assert expected_cost(coupon, redemption_rate=0.15) == pytest.approx(1.7)
+    assert expected_cost(coupon, redemption_rate=0) == 0.2
+
+
+MEMBERS = pd.DataFrame(
+    {
+        "tier": ["high", "mid", "low", "potential"],
+        "state": ["at_risk", "lapsed_short", "lapsed_long", "lapsed_mid"],
+        "persona": ["natural_end", None, "sleeping", None],
+        "order_count": [5.0, 1.0, 3.0, np.nan],
+    },
+    index=[4, 2, 9, 7],
+)
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ({}, [True, True, True, False]),
+        ({"min_orders": 3}, [True, False, True, False]),
+        ({"tiers": ["high", "low"]}, [True, False, True, False]),
+        ({"states": ["lapsed_short"]}, [False, True, False, False]),
+        ({"exclude_personas": ["natural_end"]}, [False, True, True, False]),
+        ({"tiers": ["high", "mid"], "states": ["at_risk"], "min_orders": 5}, [True, False, False, False]),
+    ],
+)
+def test_all_rules_of_an_incentive_must_hold(rules: dict[str, object], expected: list[bool]) -> None:
+    eligible = eligible_incentives(MEMBERS, [incentive(eligible=rules)])
+    assert eligible["coupon"].tolist() == expected
+    assert eligible.index.tolist() == [4, 2, 9, 7]
+
+
+def test_every_incentive_has_its_own_column() -> None:
+    eligible = eligible_incentives(MEMBERS, [incentive("one"), incentive("two", eligible={"tiers": ["low"]})])
+    assert eligible.sum().to_dict() == {"one": 3, "two": 1}
+
+
+def test_set_up_is_charged_once_per_incentive_that_is_sent() -> None:
+    decisions = pd.DataFrame(
+        {
+            "assigned_incentive": pd.Series(["mail", "mail", "coupon", None], dtype="str"),
+            "expected_cost": [0.5, 0.7, 2.0, np.nan],
+        }
+    )
+    incentives = [incentive("mail", setup_cost=100), incentive("coupon"), incentive("gift", setup_cost=900)]
+    costs = campaign_costs(decisions, incentives).set_index("incentive_id")
+    assert costs.loc["mail"].to_dict() == {"members": 2, "member_cost": 1.2, "setup_cost": 100, "cost": 101.2}
+    assert costs.loc["coupon", "cost"] == 2.0
+    assert "gift" not in costs.index

@@ -1,0 +1,413 @@
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from features.errors import InputError
+from features.programme import Guardrails, Incentive, Programme, parse_programme
+from serving.bundle import Choice, Effect, Estimate, Evidence, PolicyTable
+from serving.policy import cheapest_effective, decide, effective_by_cost, judge, needed_sample
+
+AS_OF = datetime(2026, 1, 5)
+RULES = Guardrails()
+
+
+def estimate(value: float, se: float, *, simultaneous: float = 3.0) -> Estimate:
+    ends = {"low": value - 2 * se, "high": value + 2 * se}
+    wide = {"simultaneous_low": value - simultaneous * se, "simultaneous_high": value + simultaneous * se}
+    return Estimate(value=value, se=se, **ends, **wide)
+
+
+def effect(
+    incentive_id: str = "mail",
+    *,
+    recall: tuple[float, float] = (0.05, 0.01),
+    net: tuple[float, float] = (2.0, 0.5),
+    cost: float = 1.0,
+    n: int = 1000,
+    evidence: Evidence = "randomised",
+    rules: Guardrails = RULES,
+    segment: str = "low__mid",
+) -> Effect:
+    bounds = {"recall": estimate(*recall), "net": estimate(*net)}
+    verdict, why = judge(n_treated=n, n_control=n, **bounds, evidence=evidence, guardrails=rules)
+    return Effect(
+        policy_segment=segment, incentive_id=incentive_id, n_treated=n, n_control=n, **bounds,
+        margin=estimate(net[0] + cost, net[1]), cost_per_member=cost, redemption_rate=0.1, verdict=verdict, why=why,
+    )  # fmt: skip
+
+
+def incentives(*ids: str) -> list[Incentive]:
+    return [Incentive(id=id_, name_en=id_, name_zh=id_) for id_ in ids]
+
+
+def choose(*effects: Effect, rules: Guardrails = RULES) -> Choice:
+    return cheapest_effective(effects, incentives(*(one.incentive_id for one in effects)), rules)
+
+
+# --- judging one incentive
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        ({}, "effective"),
+        ({"recall": (0.03, 0.01)}, "insufficient_evidence"),
+        ({"recall": (0.0301, 0.01)}, "effective"),
+        ({"recall": (0.0, 0.005)}, "no_effect"),
+        ({"recall": (0.0, 0.007)}, "insufficient_evidence"),
+        ({"recall": (-0.05, 0.01)}, "no_effect"),
+        ({"net": (1.0, 0.78)}, "effective"),
+        ({"net": (1.0, 0.79)}, "insufficient_evidence"),
+        ({"net": (-0.1, 0.01)}, "not_worth_it"),
+        ({"n": 199}, "insufficient_evidence"),
+        ({"evidence": "observational"}, "observational_only"),
+        ({"evidence": "observational", "n": 3}, "observational_only"),
+        ({"evidence": "observational", "n": 0}, "insufficient_evidence"),
+        ({"evidence": "propensity"}, "effective"),
+    ],
+)
+def test_an_incentive_is_judged_by_its_simultaneous_bound_of_recall_and_its_90_percent_bound_of_net_value(
+    changed: dict, verdict: str
+) -> None:
+    assert effect(**changed).verdict == verdict
+
+
+def test_a_recall_floor_a_tolerated_loss_and_observational_evidence_can_be_accepted_in_the_programme() -> None:
+    assert effect(rules=Guardrails(recall_floor=0.021)).verdict == "insufficient_evidence"
+    assert effect(rules=Guardrails(recall_floor=0.07)).verdict == "no_effect"
+    assert effect(net=(-0.1, 0.01), rules=Guardrails(loss_tolerance=0.2)).verdict == "effective"
+    assert effect(evidence="observational", rules=Guardrails(accept_observational=True)).verdict == "effective"
+
+
+def test_an_effect_that_was_never_measured_is_unknown_not_zero() -> None:
+    unknown = Estimate(
+        value=np.nan, se=np.nan, low=np.nan, high=np.nan, simultaneous_low=np.nan, simultaneous_high=np.nan
+    )
+    verdict, why = judge(n_treated=0, n_control=0, recall=unknown, net=unknown, evidence="none", guardrails=RULES)
+    assert verdict == "insufficient_evidence"
+    assert why == "0 treated and 0 control offers; needed are at least 200 and 200"
+
+
+# --- how large a test must be
+
+
+def test_the_needed_sample_is_the_textbook_one_for_80_percent_power() -> None:
+    # 1000 per arm and se 0.02 mean a variance of 0.2 per member; the simultaneous interval reaches 3 se
+    n = needed_sample(effect(recall=(0.01, 0.02)), RULES)
+    assert n == int(np.ceil(2 * 0.2 * ((3 + norm.ppf(0.8)) / 0.02) ** 2))
+
+
+def test_a_test_of_that_size_has_80_percent_power() -> None:
+    n, variance = needed_sample(effect(recall=(0.01, 0.02)), RULES), 0.2
+    se = np.sqrt(2 * variance / n)
+    draws = np.random.default_rng(1).normal(RULES.detectable_recall, se, 20_000)
+    assert (draws - 3 * se > 0).mean() == pytest.approx(0.8, abs=0.01)
+
+
+def test_where_nothing_was_observed_the_largest_variance_is_taken() -> None:
+    unmeasured = effect(recall=(np.nan, np.nan), n=0)
+    assert needed_sample(unmeasured, RULES) == int(np.ceil(0.5 * ((norm.ppf(0.975) + norm.ppf(0.8)) / 0.02) ** 2))
+
+
+def test_where_recall_is_shown_the_sample_is_the_one_that_settles_net_value() -> None:
+    promising = effect(net=(1.0, 1.0))
+    assert promising.verdict == "insufficient_evidence"
+    assert needed_sample(promising, RULES) == int(np.ceil(2 * 500 * (norm.ppf(0.9) + norm.ppf(0.8)) ** 2))
+
+
+def test_the_needed_sample_is_never_below_the_programmes_minimum() -> None:
+    assert needed_sample(effect(recall=(0.0, 0.0001)), RULES) == 200
+
+
+def test_a_net_value_of_nothing_needs_more_members_than_anybody_has() -> None:
+    assert needed_sample(effect(net=(0.0, 1.0)), RULES) == 1_000_000_000
+
+
+# --- choosing
+
+
+def test_among_incentives_of_equal_effect_the_cheapest_wins() -> None:
+    assert choose(effect("gift", cost=5), effect("mail", cost=0.1), effect("coupon", cost=2)).incentive_id == "mail"
+
+
+def test_equal_costs_break_ties_by_id() -> None:
+    assert choose(effect("b"), effect("a")).incentive_id == "a"
+
+
+def test_a_cheaper_incentive_that_does_not_work_is_passed_over() -> None:
+    assert choose(effect("mail", cost=0.1, recall=(0.0, 0.01)), effect("coupon", cost=2)).incentive_id == "coupon"
+
+
+def test_an_incentive_that_left_the_programme_is_not_chosen() -> None:
+    assert effective_by_cost([effect("old", cost=0), effect("new")], incentives("new"))[0].incentive_id == "new"
+
+
+@pytest.mark.parametrize(
+    ("effects", "reason"),
+    [
+        ([effect(recall=(0, 0.001)), effect("b", recall=(-0.1, 0.01))], "no_effect"),
+        ([effect(recall=(0, 0.001)), effect("b", net=(-1, 0.1))], "not_worth_it"),
+        ([effect(net=(-1, 0.1)), effect("b", recall=(0.02, 0.02))], "insufficient_evidence"),
+        ([effect(n=0), effect("b", evidence="observational")], "observational_only"),
+        ([], "insufficient_evidence"),
+    ],
+)
+def test_where_nothing_is_effective_the_reason_is_that_of_the_incentive_nearest_to_it(
+    effects: list[Effect], reason: str
+) -> None:
+    choice = choose(*effects)
+    assert choice.incentive_id is None
+    assert choice.reason == reason
+
+
+def test_insufficient_evidence_names_the_smallest_sample_that_would_settle_an_open_question() -> None:
+    close, far = effect("close", recall=(0.02, 0.01)), effect("far", recall=(0.02, 0.03))
+    assert choose(far, close).needed_sample == needed_sample(close, RULES) < needed_sample(far, RULES)
+    assert choose(effect(recall=(0, 0.001))).needed_sample is None
+
+
+ANY_EFFECT = st.builds(
+    lambda id_, recall, recall_se, net, net_se, cost, n, evidence: effect(
+        id_, recall=(recall, recall_se), net=(net, net_se), cost=cost, n=n, evidence=evidence
+    ),
+    st.sampled_from(["a", "b", "c", "d", "e"]),
+    st.floats(-0.2, 0.2), st.floats(1e-5, 0.1), st.floats(-20, 20), st.floats(1e-3, 10), st.floats(0, 30),
+    st.integers(0, 5000), st.sampled_from(["randomised", "propensity", "observational", "none"]),
+)  # fmt: skip
+ANY_EFFECTS = st.lists(ANY_EFFECT, max_size=5, unique_by=lambda one: one.incentive_id)
+
+
+def bounds_hold(one: Effect) -> bool:
+    net_low = one.net.value - norm.ppf(0.9) * one.net.se
+    return one.recall.simultaneous_low > 0 and net_low >= 0 and min(one.n_treated, one.n_control) >= 200
+
+
+@settings(deadline=None, max_examples=50)
+@given(ANY_EFFECTS)
+def test_nothing_is_chosen_whose_bounds_fail_and_nothing_dearer_than_needed(effects: list[Effect]) -> None:
+    choice = choose(*effects)
+    working = [one for one in effects if bounds_hold(one) and one.verdict != "observational_only"]
+    if choice.incentive_id is None:
+        assert not working
+        assert choice.reason in ("no_effect", "not_worth_it", "insufficient_evidence", "observational_only")
+    else:
+        chosen = next(one for one in effects if one.incentive_id == choice.incentive_id)
+        assert chosen in working
+        assert chosen.cost_per_member == min(one.cost_per_member for one in working)
+
+
+@settings(deadline=None, max_examples=50)
+@given(ANY_EFFECTS, st.randoms())
+def test_the_choice_does_not_depend_on_the_order_of_effects(effects: list[Effect], random: object) -> None:
+    shuffled = list(effects)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert choose(*shuffled) == choose(*effects)
+
+
+@settings(deadline=None, max_examples=50)
+@given(ANY_EFFECTS, st.floats(0, 30))
+def test_making_the_chosen_incentive_cheaper_keeps_it_chosen(effects: list[Effect], cost: float) -> None:
+    before = choose(*effects).incentive_id
+    changed = [
+        one.model_copy(update={"cost_per_member": min(cost, one.cost_per_member)})
+        if one.incentive_id == before
+        else one
+        for one in effects
+    ]
+    after = choose(*changed).incentive_id
+    assert after == before
+
+
+@settings(deadline=None, max_examples=50)
+@given(ANY_EFFECTS, st.floats(0.001, 0.2))
+def test_a_higher_floor_never_makes_more_incentives_effective(effects: list[Effect], floor: float) -> None:
+    rules = Guardrails(recall_floor=floor)
+    for one in effects:
+        stricter, _ = judge(
+            n_treated=one.n_treated, n_control=one.n_control, recall=one.recall, net=one.net, evidence="randomised",
+            guardrails=rules,
+        )  # fmt: skip
+        assert stricter != "effective" or bounds_hold(one)
+
+
+# --- deciding about members
+
+
+def programme(**guardrails: object) -> Programme:
+    catalogue = [
+        {"id": "mail", "name_en": "m", "name_zh": "m", "eligible": {"min_orders": 3}},
+        {"id": "text", "name_en": "t", "name_zh": "t", "channel": "sms"},
+        {"id": "gift", "name_en": "g", "name_zh": "g"},
+    ]
+    return parse_programme(
+        {
+            "name": "t", "currency": "EUR", "data": {"orders": {"path": "orders.csv"}}, "incentives": catalogue,
+            "guardrails": {"holdout_share": 0.0, **guardrails},
+        }
+    )  # fmt: skip
+
+
+EFFECTS = (effect("mail", cost=1.0), effect("text", cost=2.0, recall=(0.09, 0.01)), effect("gift", cost=3.0))
+
+
+def policy(effects: Sequence[Effect] = EFFECTS, *, reason: str | None = None) -> PolicyTable:
+    choice = Choice(incentive_id=None if reason else effects[0].incentive_id, reason=reason)
+    return PolicyTable(
+        created_at=AS_OF, as_of=AS_OF, evidence="randomised", response_days=28, confidence=0.95,
+        effects=tuple(effects), choices={"low__mid": choice},
+    )  # fmt: skip
+
+
+def member(member_id: str = "a", **changed: object) -> dict[str, object]:
+    usual = {
+        "tier": "low", "state": "lapsed_mid", "persona": None, "policy_segment": "low__mid", "order_count": 5.0,
+        "value_per_year": 100.0, "value_if_active": 100.0, "last_offer_days": np.nan, "messages_per_week_28d": 1.0,
+    }  # fmt: skip
+    return {"member_id": member_id, **usual, **changed}
+
+
+CONTACTS = pd.DataFrame(
+    [(id_, channel, True, None) for id_ in "abcdefgh" for channel in ("email", "sms")],
+    columns=["member_id", "channel", "consent", "updated_at"],
+).astype({"updated_at": "datetime64[us]"})
+
+
+def decided(
+    *members: dict[str, object],
+    table: PolicyTable | None = None,
+    contacts: pd.DataFrame | None = CONTACTS,
+    **guardrails: object,
+) -> pd.DataFrame:
+    frame = pd.DataFrame(members).astype({"persona": "str", "policy_segment": "str"})
+    return decide(frame, table or policy(), programme(**guardrails), as_of=AS_OF, contacts=contacts)
+
+
+def first(*members: dict[str, object], **settings: object) -> pd.Series:
+    return decided(*members, **settings).iloc[0]  # type: ignore[arg-type]
+
+
+def test_a_member_gets_the_segments_cheapest_effective_incentive_with_its_cost_and_deciding_bounds() -> None:
+    row = first(member())
+    assert row["recommended_incentive"] == row["assigned_incentive"] == "mail"
+    assert row["assigned_by"] == "policy"
+    assert row["expected_cost"] == 1.0
+    assert row["expected_recall"] == 0.05
+    assert row["expected_recall_low"] == pytest.approx(0.02)
+    assert row["expected_recall_high"] == pytest.approx(0.08)
+    assert row["evidence"] == "randomised"
+    assert pd.isna(row["no_offer_reason"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"policy_segment": None}, "not_lapsed"),
+        ({"last_offer_days": 27.0}, "cooldown"),
+        ({"messages_per_week_28d": 5.0}, "message_cap"),
+        ({"value_per_year": 2.0, "value_if_active": 1.0}, "cost_cap"),
+        ({"value_per_year": -5000.0}, "cost_cap"),
+        ({"last_offer_days": 1.0, "messages_per_week_28d": 9.0, "value_if_active": 0.0}, "cooldown"),
+    ],
+)
+def test_the_first_guardrail_that_bites_is_named_and_nothing_is_recommended(changed: dict, reason: str) -> None:
+    row = first(member(**changed))
+    assert row["no_offer_reason"] == reason
+    blank = ["recommended_incentive", "assigned_incentive", "assigned_by", "expected_cost", "expected_recall"]
+    assert row[blank].isna().all()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"last_offer_days": 28.0}, {"messages_per_week_28d": 4.9}, {"value_per_year": np.nan}, {"persona": "sleeping"}],
+)
+def test_at_its_limit_no_guardrail_bites(changed: dict) -> None:
+    assert first(member(**changed))["recommended_incentive"] == "mail"
+
+
+def test_the_cost_cap_is_a_share_of_annual_value_and_twelve_months_of_value_if_active() -> None:
+    enough = (1.0 / 0.1 - 2.0) * 91 / 365
+    at_limit, below = (
+        first(member(value_per_year=2.0, value_if_active=enough + 1e-9), cost_share=0.1),
+        first(member(value_per_year=2.0, value_if_active=enough - 1e-9), cost_share=0.1),
+    )
+    assert at_limit["recommended_incentive"] == "mail"
+    assert below["no_offer_reason"] == "cost_cap"
+
+
+def test_a_member_who_may_not_get_the_cheapest_gets_the_next_cheapest_effective_one() -> None:
+    row = first(member(order_count=1.0))
+    assert (row["recommended_incentive"], row["expected_cost"], row["expected_recall"]) == ("text", 2.0, 0.09)
+
+
+def test_a_channel_without_consent_is_passed_over_for_the_next_cheapest_effective_incentive() -> None:
+    without_mail = CONTACTS[CONTACTS["channel"] == "sms"]
+    assert first(member(), contacts=without_mail)["recommended_incentive"] == "text"
+
+
+def test_a_member_eligible_for_nothing_effective_is_ineligible_and_one_without_any_consent_is_not_contacted() -> None:
+    only_mail = policy([effect("mail")])
+    assert first(member(order_count=1.0), table=only_mail)["no_offer_reason"] == "ineligible"
+    assert first(member(), contacts=CONTACTS[:0])["no_offer_reason"] == "consent"
+
+
+def test_a_segment_without_an_effective_incentive_gives_the_policys_reason() -> None:
+    for reason in ("no_effect", "not_worth_it", "insufficient_evidence", "observational_only"):
+        row = first(member(), table=policy([effect(recall=(0.0, 0.001))], reason=reason))
+        assert row["no_offer_reason"] == reason
+        assert row["evidence"] == "randomised"
+
+
+def test_a_segment_the_policy_says_nothing_of_is_unknown() -> None:
+    row = first(member(policy_segment="high__long"))
+    assert (row["no_offer_reason"], row["evidence"]) == ("insufficient_evidence", "none")
+
+
+def test_without_a_policy_nothing_is_known_of_any_incentive() -> None:
+    frame = pd.DataFrame([member(), member("b", policy_segment=None)])
+    rows = decide(frame, None, programme(), as_of=AS_OF, contacts=CONTACTS)
+    assert rows["no_offer_reason"].tolist() == ["insufficient_evidence", "not_lapsed"]
+    assert (rows["evidence"] == "none").all()
+
+
+def test_everybody_has_either_a_recommendation_or_a_reason() -> None:
+    rows = decided(
+        member("a"), member("b", policy_segment=None), member("c", last_offer_days=3.0), member("d", order_count=0.0)
+    )
+    assert (rows["recommended_incentive"].isna() != rows["no_offer_reason"].isna()).all()
+    assert rows["member_id"].tolist() == ["a", "b", "c", "d"]
+
+
+def test_a_member_in_the_holdout_keeps_the_recommendation_and_is_assigned_nothing() -> None:
+    row = first(member(), holdout_share=1.0)
+    assert row["recommended_incentive"] == "mail"
+    assert pd.isna(row["assigned_incentive"])
+    assert row["assigned_by"] == "holdout"
+
+
+def test_without_contacts_consent_must_be_stated() -> None:
+    with pytest.raises(InputError, match="consent_default"):
+        decided(member(), contacts=None)
+    assert first(member(), contacts=None, consent_default=True)["recommended_incentive"] == "mail"
+    assert first(member(), contacts=None, consent_default=False)["no_offer_reason"] == "consent"
+
+
+def test_a_decision_does_not_depend_on_the_other_members_or_their_order() -> None:
+    people = [member("a"), member("b", order_count=1.0), member("c", policy_segment=None), member("d")]
+    together = decided(*people).set_index("member_id")
+    for one in people:
+        alone = decided(one).set_index("member_id")
+        pd.testing.assert_frame_equal(alone, together.loc[alone.index])
+    pd.testing.assert_frame_equal(decided(*people[::-1]).set_index("member_id").loc[together.index], together)
+
+
+def test_nobody_to_decide_about_is_an_empty_frame_with_all_columns() -> None:
+    nobody = pd.DataFrame([member()]).astype({"persona": "str", "policy_segment": "str"})[:0]
+    rows = decide(nobody, policy(), programme(), as_of=AS_OF, contacts=CONTACTS)
+    assert rows.empty
+    assert {"recommended_incentive", "no_offer_reason", "assigned_by", "assigned_probability"} <= set(rows)
