@@ -130,7 +130,7 @@ _SILENCES: Final[Mapping[str, tuple[str, str]]] = {
     "days_since_return": ("return", "退货"),
     "last_offer_days": ("recall offer", "领到召回权益"),
 }
-"""Features that count the days since something, and that something: silence when it is bad, an event when it is good."""
+"""Features that count the days since something, and that: bad news tells of silence, good news of the event."""
 
 _NO_ORDER: Final = ("No order on record", "没有下单记录")
 _ABSENCES: Final[Mapping[str, tuple[str, str]]] = {
