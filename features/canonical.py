@@ -11,7 +11,7 @@ import duckdb
 from features.casting import Given, canonical, given, local_date
 from features.errors import InputError
 from features.programme import Programme
-from features.readers import Raw
+from features.readers import Raw, reason
 from features.rules import Staged, near
 from features.schemas import EVENTS, TYPES, Contract
 
@@ -23,34 +23,44 @@ def stage(
 ) -> Staged:
     """Read a table and cast its columns, keeping in mind which values did not fit; map members through identities."""
     columns = _given(contract, raw, programme.timezone)
-    casts, unreadable, aware = [], ["0"], ["0"]
-    for bit, column in enumerate(contract.columns):
-        value = columns.get(column.name)
-        cast = canonical(column, value) if value else f"cast(null as {TYPES[column.kind]})"
-        casts.append(f"{cast} as {column.name}")
-        if value:
-            unreadable.append(f"if({cast} is null and {value.text} is not null, {1 << bit}, 0)")
-        if value and column.kind == "instant" and value.may_mix_zones:
-            aware.append(f"if({value.has_offset}, {1 << bit}, 0)")
-    name = contract.name
-    total = con.execute(
-        f"""create temp table parsed_{name} as
-        select {", ".join(casts)}, {" | ".join(unreadable)} as unreadable, {" | ".join(aware)} as aware
-        from {raw.relation}"""
-    ).fetchone()
+    total = _parse(con, contract, columns, raw)
     replaced = {}
-    if name == "orders":
+    if contract.name == "orders":
         replaced["is_return"] = "coalesce(p.is_return, false) or p.return_of is not null"
-    members = aliases and "member_id" in columns
-    if members:
+    if aliases and "member_id" in columns:
         replaced["member_id"] = "coalesce(i.member_id, p.member_id)"
     replace = f"replace ({', '.join(f'{sql} as {column}' for column, sql in replaced.items())})" if replaced else ""
     con.execute(
-        f"""create temp view staged_{name} as
-        select p.rowid + 1 as row, {"p.member_id" if name == "members" else "null"} as given_id, p.* {replace}
-        from parsed_{name} as p {"left join identities as i on i.alias_id = p.member_id" if members else ""}"""
+        f"""create temp view staged_{contract.name} as
+        select p.rowid + 1 as row, {"p.member_id" if contract.name == "members" else "null"} as given_id, p.* {replace}
+        from parsed_{contract.name} as p
+        {"left join identities as i on i.alias_id = p.member_id" if "member_id" in replaced else ""}"""
     )
-    return Staged(con, contract, columns, raw.relation, total[0] if total else 0)
+    return Staged(con, contract, columns, raw.relation, total)
+
+
+def _parse(con: duckdb.DuckDBPyConnection, contract: Contract, columns: Mapping[str, Given], raw: Raw) -> int:
+    """Read a table into ``parsed_<name>``, in its own order, and count its rows."""
+    casts, unreadable, aware = [], ["0"], ["0"]
+    for bit, column in enumerate(contract.columns):
+        value = columns.get(column.name)
+        if value is None:
+            casts.append(f"cast(null as {TYPES[column.kind]}) as {column.name}")
+            continue
+        cast = canonical(column, value)
+        casts.append(f"{cast} as {column.name}")
+        unreadable.append(f"if({cast} is null and {value.text} is not null, {1 << bit}, 0)")
+        if column.kind == "instant" and value.may_mix_zones:
+            aware.append(f"if({value.has_offset}, {1 << bit}, 0)")
+    try:
+        created = con.execute(
+            f"""create temp table parsed_{contract.name} as
+            select {", ".join(casts)}, {" | ".join(unreadable)} as unreadable, {" | ".join(aware)} as aware
+            from {raw.relation}"""
+        ).fetchone()
+    except duckdb.Error as error:
+        raise InputError(f"{contract.name}: cannot read {raw.place}: {reason(error)}") from error
+    return created[0] if created else 0
 
 
 def _given(contract: Contract, raw: Raw, timezone: str) -> dict[str, Given]:

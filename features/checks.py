@@ -92,7 +92,7 @@ def _set_aside(staged: Staged, broken: Sequence[Rule]) -> None:
     )
     staged.con.execute(
         f"""insert into aside_{staged.name}
-        from (select row, array_to_string([{reasons}], '; ') as reason from broken_{staged.name}) where reason <> ''"""
+        from (select row, concat_ws('; ', {reasons}) as reason from broken_{staged.name}) where reason <> ''"""
     )
 
 

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -61,8 +62,9 @@ def literals(texts: Iterable[str]) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Return the first line of a library's error, which says what happened; the rest is advice on its own API."""
-    return str(error).strip().splitlines()[0].removeprefix("Invalid Input Error: ")
+    """Return what a library's error says happened, without its advice on its own API."""
+    lines = takewhile(lambda line: line and not line.startswith("Possible"), str(error).strip().splitlines())
+    return ", ".join(lines).removeprefix("Invalid Input Error: ")
 
 
 def read_source(con: duckdb.DuckDBPyConnection, name: str, source: Source, programme: Programme, scratch: Path) -> Raw:
@@ -85,6 +87,8 @@ def read_source(con: duckdb.DuckDBPyConnection, name: str, source: Source, progr
 def read_frame(con: duckdb.DuckDBPyConnection, name: str, frame: pd.DataFrame) -> Raw:
     """Open a frame with our own column names. Columns of mixed types are read as text, as a file's would be."""
     place = f"the {name} frame"
+    if frame.columns.empty:
+        raise InputError(f"{place} is empty")
     if not frame.columns.is_unique:
         raise InputError(f"{place} has two columns of the same name: {', '.join(map(str, frame.columns))}")
     relation = _register(con, name, pa.table({str(label): _array(frame[label]) for label in frame.columns}))
@@ -109,7 +113,7 @@ def _read_files(path: Path, source: Source, scratch: Path) -> tuple[str, str]:
     if not files:
         raise InputError(f"no file {path}")
     if all(file.name.lower().endswith(_PARQUET_ENDINGS) for file in files):
-        return str(path), f"read_parquet({literals(map(str, files))}, union_by_name=true)"
+        return f"Parquet file {path}", f"read_parquet({literals(map(str, files))}, union_by_name=true)"
     if all(file.name.lower().endswith(_CSV_ENDINGS) for file in files):
         return str(path), f"({' union all by name '.join(_select_csv(file, source, scratch) for file in files)})"
     raise InputError(f"{path}: files end in {', '.join(_CSV_ENDINGS + _PARQUET_ENDINGS)}, all of them in the same way")
@@ -231,6 +235,8 @@ def _array(values: pd.Series) -> pa.Array:
     """Convert a column to Arrow; a column of mixed types, times with and without zone among them, becomes text."""
     if values.dtype == object and len(set(map(_form, values.dropna()))) > 1:
         values = values.map(str, na_action="ignore")
+    elif isinstance(values.dtype, pd.DatetimeTZDtype):
+        values = values.astype(pd.ArrowDtype(pa.timestamp("us", "UTC")))
     try:
         return pa.array(values, from_pandas=True)
     except pa.ArrowException:

@@ -21,7 +21,7 @@ from features.canonical import create, create_empty, stage
 from features.checks import Finding, judge, write_aside
 from features.errors import InputError
 from features.programme import Programme
-from features.readers import Raw, read_frame, read_source, reason
+from features.readers import Raw, read_frame, read_source
 from features.rules import Staged, rules
 from features.schemas import CONTRACTS, Tables
 
@@ -111,7 +111,7 @@ def tables_from_frames(
     raw = {
         name: read_frame(con, name, frame)
         for name in _ORDER
-        if (frame := frames[name]) is not None and (len(frame.columns) or name == "orders")
+        if (frame := frames[name]) is not None and (name == "orders" or not frame.columns.empty)
     }
     return _load(con, raw, [], programme, _utc_now(), None)
 
@@ -150,8 +150,6 @@ def _load(
                 loaded[name] = staged
         except InputError as error:
             refusals.append(str(error))
-        except duckdb.Error as error:
-            refusals.append(f"{name}: cannot read {raw[name].place}: {reason(error)}")
         create_empty(con, CONTRACTS[name])
     if refusals:
         raise InputError("the tables do not fit:\n" + "\n".join(f"  {refusal}" for refusal in refusals))
