@@ -20,7 +20,7 @@ from serving.bundle import BetaGeometric, FittedConstants, Floats, GammaGamma
 
 DAYS_PER_WEEK: Final = 7.0
 PRIOR_GAPS: Final = 2.0
-PROBABILITY_FLOOR: Final = 1e-6
+PROBABILITY_FLOOR: Final = 1e-3
 VALUE_FLOOR: Final = 0.01
 DECIMALS: Final = 9
 
@@ -113,7 +113,8 @@ def prior_columns(features: pd.DataFrame, constants: FittedConstants, churn_days
 
     Members who never ordered are taken as if joining had been their first order: every column but ``prior_overdue``
     is finite for everybody, as a model's starting point must be. ``prior_p_orders``, ``prior_expected_*`` and
-    ``prior_value_if_active`` look ``value_days`` ahead; the three on the link scale start the models.
+    ``prior_value_if_active`` look ``value_days`` ahead; the three on the link scale start the models, and are no surer
+    than one in a thousand: BG/NBD is too sure of frequent buyers who fall silent for trees to correct.
     """
     column = {name: features[name].to_numpy(np.float64) for name in PRIOR_INPUTS}
     repeats = column["repeat_order_days"].clip(min=0)

@@ -93,7 +93,8 @@ def _amount(wording: Wording, value: float) -> str:
         case "share":
             return f"{_number(100 * value)}%"
         case "change":
-            return f"{'+' if value > 0 else ''}{_number(100 * value)}%"
+            text = _number(100 * value)
+            return f"{'+' if value > 0 and text[0].isdigit() else ''}{text}%"
         case _:
             return _number(value)
 
@@ -110,16 +111,19 @@ def _missing(wording: Wording) -> tuple[str, str]:
 
 
 def _number(value: float) -> str:
-    """Write at most one decimal; what is not zero is never written as zero."""
-    return _nonzero(f"{value:,.0f}" if value == int(value) else f"{value:,.1f}", value)
+    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}".removesuffix(".0")
+    return _nonzero(text, value, "0.1")
 
 
 def _money(value: float) -> str:
-    return _nonzero(f"{value:,.2f}" if abs(value) < 1000 else f"{value:,.0f}", value)
+    return _nonzero(f"{value:,.2f}" if abs(value) < 1000 else f"{value:,.0f}", value, "0.01")
 
 
-def _nonzero(text: str, value: float) -> str:
-    return text if value == 0 or float(text.replace(",", "")) else f"{value:.1g}"
+def _nonzero(text: str, value: float, least: str) -> str:
+    """Never write as zero what is not."""
+    if value == 0 or float(text.replace(",", "")):
+        return text
+    return f"<{least}" if value > 0 else f">-{least}"
 
 
 _SILENCES: Final[Mapping[str, tuple[str, str]]] = {

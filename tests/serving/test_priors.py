@@ -148,12 +148,12 @@ def test_columns_fit_together():
     assert tuple(priors.columns) == PRIOR_COLUMNS
     assert (priors.dtypes == np.float64).all()
     logistic = 1 / (1 + np.exp(-priors["prior_orders_logit"]))
-    np.testing.assert_allclose(logistic, priors["prior_p_orders"], atol=2e-6)
+    np.testing.assert_allclose(logistic, priors["prior_p_orders"].clip(0.001, 0.999), rtol=1e-6)
     np.testing.assert_allclose(np.exp(priors["prior_log_value"]), priors["prior_value_if_active"], rtol=1e-6)
     np.testing.assert_allclose(
         priors["prior_expected_value"], priors["prior_p_orders"] * priors["prior_value_if_active"], rtol=1e-6, atol=1e-6
     )
-    assert (1 / (1 + np.exp(priors["prior_churn_logit"])) <= priors["prior_p_orders"] + 1e-9).all()
+    assert (1 / (1 + np.exp(priors["prior_churn_logit"])) <= priors["prior_p_orders"].clip(lower=0.001) + 1e-9).all()
 
 
 def test_members_without_an_order_are_taken_as_if_joining_were_their_first():

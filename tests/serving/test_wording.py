@@ -24,7 +24,7 @@ values = (
 
 def number_in(text: str) -> float:
     """Read the number that follows the label, or stands before it."""
-    written = re.findall(r"-?\d[\d,]*(?:\.\d+)?(?:e-\d+)?", text)
+    written = re.findall(r"-?\d[\d,]*(?:\.\d+)?", text)
     return float(written[0].replace(",", ""))
 
 
@@ -55,8 +55,18 @@ def test_the_number_said_is_the_value(wording, value, raises):
     if fact_en.startswith("No ") and wording.unit == "count":
         assert value == 0
     else:
-        assert number_in(without_label(fact_en, label_en)) == pytest.approx(shown, rel=0.01, abs=0.0501)
-    assert number_in(without_label(fact_zh, label_zh)) == pytest.approx(shown, rel=0.01, abs=0.0501)
+        assert number_in(without_label(fact_en, label_en)) == pytest.approx(shown, rel=0.01, abs=0.1001)
+    assert number_in(without_label(fact_zh, label_zh)) == pytest.approx(shown, rel=0.01, abs=0.1001)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [(0.0000002, "<0.1%"), (-0.0000002, ">-0.1%"), (0.00051, "0.1%"), (0.0, "0%")]
+)
+def test_what_is_too_small_to_write_is_said_to_be_small(value, written):
+    for name in ("prior_p_orders", "return_share"):
+        en, zh = sentences(VOCABULARY[name], value, raises=True, currency="EUR")
+        assert f": {written}," in en
+        assert f"为 {written}，" in zh
 
 
 @given(wording=wordings, value=values.filter(lambda value: value != 0), raises=st.booleans())
