@@ -13,12 +13,34 @@ from features.sources import Loaded
 from serving.bundle import ModelBundle
 from serving.scoring import score
 from training.evaluate import churn_metrics, decile_table, value_metrics
-from training.fit import train
+from training.fit import Training, train
 from training.labels import labels, refuse_immature
 from training.peers import PEERS
-from training.snapshots import build_snapshots, observe
+from training.snapshots import Population, Snapshot, build_snapshots, observe
 
 OURS = "winback"
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A model trained as if at a past date, and the members it could have scored then.
+
+    Attributes
+    ----------
+    snapshots
+        What it learnt from.
+    now
+        The members then eligible.
+    training
+        What was trained on them.
+    happened
+        Their labels, row by row.
+    """
+
+    snapshots: list[Snapshot]
+    now: Population
+    training: Training
+    happened: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -29,12 +51,12 @@ class BacktestResult:
     ----------
     as_of
         The date it pretends to be.
-    bundle
-        The model trained on what was known then.
+    training
+        What was trained on what was known then.
     learnt_from
         The as_ofs of its training snapshots.
     members
-        One row per eligible member: ``member_id``, ours and what happened.
+        One row per eligible member: our scores and what happened.
     churn, value
         Metrics, one row per model, ours first.
     churn_deciles, value_deciles
@@ -42,7 +64,7 @@ class BacktestResult:
     """
 
     as_of: datetime
-    bundle: ModelBundle
+    training: Training
     learnt_from: tuple[datetime, ...]
     members: pd.DataFrame
     churn: pd.DataFrame
@@ -50,9 +72,14 @@ class BacktestResult:
     churn_deciles: pd.DataFrame
     value_deciles: pd.DataFrame
 
+    @property
+    def bundle(self) -> ModelBundle:
+        """The model trained on what was known then."""
+        return self.training.bundle
 
-def backtest(loaded: Loaded, as_of: datetime, programme: Programme) -> BacktestResult:
-    """Back-test the models and their peers at a past date.
+
+def rehearse(loaded: Loaded, as_of: datetime, programme: Programme) -> Rehearsal:
+    """Train on what was known at a past date, and look up what happened to the members then eligible.
 
     Raises
     ------
@@ -62,25 +89,33 @@ def backtest(loaded: Loaded, as_of: datetime, programme: Programme) -> BacktestR
     refuse_immature(as_of, loaded.data_until, programme)
     snapshots = build_snapshots(loaded.tables, as_of, programme)
     now = observe(loaded.tables, as_of, programme)
-    bundle = train(snapshots, now, programme)
-    scores = score(now.features, bundle)
-    happened = labels(loaded.tables, as_of, programme, now.features["member_id"])
+    return Rehearsal(
+        snapshots=snapshots,
+        now=now,
+        training=train(snapshots, now, programme),
+        happened=labels(loaded.tables, as_of, programme, now.features["member_id"]),
+    )
+
+
+def backtest(loaded: Loaded, as_of: datetime, programme: Programme) -> BacktestResult:
+    """Back-test the models and their peers at a past date; see :func:`rehearse` for when it refuses."""
+    rehearsal = rehearse(loaded, as_of, programme)
+    snapshots, now, happened = rehearsal.snapshots, rehearsal.now, rehearsal.happened
+    scores = score(now.features, rehearsal.training.bundle)
     predictions = {OURS: scores} | {name: peer(snapshots, now) for name, peer in PEERS.items()}
+    churn = {name: churn_metrics(happened["churned"], each["churn_probability"]) for name, each in predictions.items()}
+    value = {name: value_metrics(happened["value"], each["expected_value"]) for name, each in predictions.items()}
     return BacktestResult(
         as_of=as_of,
-        bundle=bundle,
+        training=rehearsal.training,
         learnt_from=tuple(each.as_of for each in snapshots),
         members=scores.merge(happened, on="member_id", validate="1:1"),
-        churn=_compare(
-            {name: churn_metrics(happened["churned"], each["churn_probability"]) for name, each in predictions.items()}
-        ),
-        value=_compare(
-            {name: value_metrics(happened["value"], each["expected_value"]) for name, each in predictions.items()}
-        ),
+        churn=_by_model(churn),
+        value=_by_model(value),
         churn_deciles=decile_table(happened["churned"], scores["churn_probability"]),
         value_deciles=decile_table(happened["value"], scores["expected_value"]),
     )
 
 
-def _compare(metrics: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+def _by_model(metrics: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     return pd.DataFrame([{"model": name, **each} for name, each in metrics.items()])

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from features.errors import RefusedError
 from features.programme import Programme
 from serving.bundle import ColumnProfile, FittedModel, Floats, ModelBundle, ModelName
 from training.calibrate import fit_calibrator, level_factor
@@ -53,6 +54,27 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Training:
+    """A bundle, and how models not yet calibrated did where they had not looked.
+
+    Attributes
+    ----------
+    bundle
+        The models, learnt from all snapshots.
+    held_out
+        ``churned``, ``value`` and what was predicted, ``churn_probability`` and ``expected_value``, for the members
+        kept for calibration.
+    out_of_time
+        Whether these come from a later date than the rows learnt from; else there was only one date, and they are
+        other members.
+    """
+
+    bundle: ModelBundle
+    held_out: pd.DataFrame
+    out_of_time: bool
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A model learnt from everything, and what its earlier self predicted for the rows kept for calibration."""
 
@@ -60,7 +82,7 @@ class Fitted:
     held_out: Floats
 
 
-def train(snapshots: Sequence[Snapshot], now: Population, programme: Programme) -> ModelBundle:
+def train(snapshots: Sequence[Snapshot], now: Population, programme: Programme) -> Training:
     """Fit all models of a programme.
 
     Parameters
@@ -71,12 +93,6 @@ def train(snapshots: Sequence[Snapshot], now: Population, programme: Programme) 
         The population the bundle will first be used on: it gives the constants and the reference profile.
     programme
         Settings of the programme.
-
-    Returns
-    -------
-    ModelBundle
-        Its metrics say how the models did on the rows kept for calibration, and ``out_of_time`` whether these come
-        from a later date than the rows learnt from (1), or there was only one date and they are other members (0).
     """
     everything = stack(snapshots)
     split = split_rows(snapshots)
@@ -84,7 +100,8 @@ def train(snapshots: Sequence[Snapshot], now: Population, programme: Programme) 
     specs = model_specs(programme)
     fitted = {spec.name: fit(spec, names, split, everything, programme) for spec in specs}
     outcomes = split.calibrate.labels
-    return ModelBundle(
+    held_out = _held_out(fitted, outcomes)
+    bundle = ModelBundle(
         created_at=datetime.now(UTC).replace(tzinfo=None),
         programme_name=programme.name,
         trained_until=now.as_of,
@@ -102,8 +119,9 @@ def train(snapshots: Sequence[Snapshot], now: Population, programme: Programme) 
         },
         value_factor=_value_factor(fitted["value"], outcomes),
         reference_profile={name: _profile(now.features[name]) for name in names if name in now.features},
-        metrics={"out_of_time": float(split.out_of_time), **_metrics(fitted, outcomes)},
+        metrics=_metrics(held_out),
     )
+    return Training(bundle, held_out, split.out_of_time)
 
 
 def model_specs(programme: Programme) -> tuple[ModelSpec, ...]:
@@ -195,6 +213,10 @@ def _choose_rounds(spec: ModelSpec, names: list[str], split: Split, parameters: 
 
 def _dataset(spec: ModelSpec, names: list[str], rows: Rows, reference: lgb.Dataset | None = None) -> lgb.Dataset:
     learnable = _learnable(spec, rows)
+    if learnable.labels.empty:
+        raise RefusedError(
+            f"no member {spec.among} after the past dates to learn {spec.name} from; wait for more history"
+        )
     return lgb.Dataset(
         learnable.inputs[names].to_numpy(np.float64),
         learnable.labels[spec.label].clip(lower=spec.label_floor).to_numpy(np.float64),
@@ -232,13 +254,16 @@ def _profile(values: pd.Series) -> ColumnProfile:
     )
 
 
-def _metrics(fitted: dict[ModelName, Fitted], outcomes: pd.DataFrame) -> dict[str, float]:
-    """Judge the models, not yet calibrated and not yet refitted, on the rows kept for calibration."""
+def _held_out(fitted: dict[ModelName, Fitted], outcomes: pd.DataFrame) -> pd.DataFrame:
     churn = expit(fitted["churn"].held_out)
     orders = expit(fitted["orders"].held_out) if "orders" in fitted else 1 - churn
     expected_value = orders * np.exp(fitted["value"].held_out)
+    return outcomes[["churned", "value"]].assign(churn_probability=churn, expected_value=expected_value)
+
+
+def _metrics(held_out: pd.DataFrame) -> dict[str, float]:
     judged = {
-        "churn": churn_metrics(outcomes["churned"], churn),
-        "value": value_metrics(outcomes["value"], expected_value),
+        "churn": churn_metrics(held_out["churned"], held_out["churn_probability"]),
+        "value": value_metrics(held_out["value"], held_out["expected_value"]),
     }
     return {f"{name}_{metric}": value for name, each in judged.items() for metric, value in each.items()}

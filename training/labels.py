@@ -79,7 +79,8 @@ def labels(tables: Tables, as_of: datetime, programme: Programme, member_ids: pd
             ordered=(sale & _known_by(orders, value_end)).any(),
             value=orders.value_amount.sum(where=booked & _known_by(orders, value_end)).cast("float64"),
         )
-        .execute()
+        .to_pyarrow()
+        .to_pandas()
         .set_index("member_id")
     )
     own = outcomes.reindex(member_ids.to_numpy())

@@ -112,7 +112,7 @@ def _tells_enough(features: pd.DataFrame) -> bool:
 
 def _value_basis(tables: Tables, as_of: datetime, programme: Programme) -> str:
     known = tables.orders.filter(tables.orders.ordered_at < as_of)
-    if known.margin_amount.count().execute():
+    if known.margin_amount.count().to_pyarrow().as_py():
         return "margin"
     return "revenue" if programme.value.margin_rate is None else "assumed margin"
 

@@ -1,0 +1,61 @@
+"""Which past dates are learnt from, and that none looks past the date trained for."""
+
+from datetime import timedelta
+
+import pytest
+from builders import small_frames, small_programme
+
+from features.errors import RefusedError
+from features.sources import load_tables
+from training.labels import longest_horizon, matures_at
+from training.snapshots import build_snapshots, observe, past_dates
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    programme = small_programme(tmp_path_factory.mktemp("shop"), small_frames(members=120))
+    return programme, load_tables(programme, threads=1).tables
+
+
+def test_the_latest_past_date_has_just_matured_and_the_others_step_back(shop):
+    programme, _ = shop
+    as_of = programme.instant("2026-01-05")
+    dates = [programme.local_date(date) for date in past_dates(as_of, programme)]
+    today = programme.local_date(as_of)
+    assert longest_horizon(programme) == 91
+    assert dates == [today - timedelta(days=91 + 28 * step) for step in range(6)]
+
+
+def test_no_label_window_ends_after_the_date_trained_for(shop):
+    programme, tables = shop
+    as_of = programme.instant("2026-01-05")
+    snapshots = build_snapshots(tables, as_of, programme)
+    assert [each.as_of for each in snapshots] == sorted(each.as_of for each in snapshots)
+    for each in snapshots:
+        assert each.matured_at == matures_at(each.as_of, programme) <= as_of
+        assert each.constants.fitted_at == each.as_of
+        assert (each.features["as_of"] == each.as_of).all()
+
+
+def test_only_eligible_members_enter_and_every_row_has_its_priors_and_labels(shop):
+    programme, tables = shop
+    for each in build_snapshots(tables, programme.instant("2026-01-05"), programme):
+        assert (each.features["recency_days"] <= programme.eligible.ordered_within_days).all()
+        assert len(each.features) == len(each.priors) == len(each.labels)
+        assert each.labels["member_id"].tolist() == each.features["member_id"].tolist()
+
+
+def test_a_short_history_gives_fewer_snapshots_and_none_is_refused(shop):
+    programme, tables = shop
+    assert len(build_snapshots(tables, programme.instant("2026-01-05"), programme)) == 6
+    assert len(build_snapshots(tables, programme.instant("2024-12-01"), programme)) < 6
+    with pytest.raises(RefusedError, match="nothing to learn from before 2024-03-01"):
+        build_snapshots(tables, programme.instant("2024-03-01"), programme)
+
+
+def test_value_is_margin_assumed_margin_or_revenue(shop):
+    programme, tables = shop
+    as_of = programme.instant("2026-01-05")
+    assert observe(tables, as_of, programme).value_basis == "assumed margin"
+    plain = programme.model_copy(update={"value": programme.value.model_copy(update={"margin_rate": None})})
+    assert observe(tables, as_of, plain).value_basis == "revenue"

@@ -1,0 +1,171 @@
+"""The jobs behind the commands that learn: load, call, say what came out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from features.errors import RefusedError
+from features.programme import Programme
+from features.sources import Loaded
+from serving.bundle import ModelBundle, save_policy_table
+from serving.console import Step
+from serving.jobs import JobResult, as_of_or_next_day, load
+from serving.registry import load_champion, policy_file, set_champion
+from serving.scoring import score
+from training import backtest as backtests
+from training.effects import effects_frame, estimate_effects
+from training.fit import Training
+from training.fit import train as fit_models
+from training.labels import days_after, known_until, longest_horizon
+from training.promote import Promotion, judge_challenger
+from training.snapshots import build_snapshots, observe
+from training.tracking import log_training
+
+NOT_OUT_OF_TIME = (
+    "the history is too short to keep a later date apart: rounds and calibration rest on other members of the same "
+    "dates, so a change of level from one window to the next was not seen"
+)
+CHURN_COLUMNS = ["model", "auc", "average_precision", "log_loss", "brier", "ece", "ece_band_low", "ece_band_high"]
+VALUE_COLUMNS = ["model", "rmse", "tweedie_deviance", "spearman", "normalised_gini", "total_bias"]
+
+
+def train(programme: Programme, as_of: str | None, *, step: Step) -> JobResult:
+    """Fit the models on all snapshots known by a date, log and register them; a better model becomes champion."""
+    loaded = load(programme, step)
+    instant = as_of_or_next_day(programme, as_of, loaded.data_until)
+    _refuse_beyond_data(instant, loaded, programme)
+    step("looking back: features and outcomes at past dates")
+    snapshots = build_snapshots(loaded.tables, instant, programme)
+    now = observe(loaded.tables, instant, programme)
+    step(f"fitting the models on {len(snapshots)} past dates")
+    training = fit_models(snapshots, now, programme)
+    bundle = training.bundle
+    step("comparing with the champion")
+    promotion = _judge(loaded, instant, programme)
+    step("logging the run and registering the model")
+    number = log_training(training, now, programme, fingerprint=loaded.fingerprint)
+    if promotion.promote:
+        set_champion(programme, number)
+    record = {
+        "model": programme.output.model,
+        "number": number,
+        "version": bundle.version,
+        "trained_until": programme.local_date(instant).isoformat(),
+        "learnt_from": _dates([each.as_of for each in snapshots], programme),
+        "members": len(now.features),
+        "features": len(bundle.feature_names),
+        "champion": promotion.promote,
+        "reason": promotion.reason,
+        "metrics": bundle.metrics,
+    }
+    shown = {name: record[name] for name in ("model", "number", "version", "trained_until", "champion", "reason")}
+    return JobResult(record, {"model": [shown]}, _warnings(loaded, training))
+
+
+def backtest(programme: Programme, as_of: str | None, *, step: Step) -> JobResult:
+    """Back-test at a date, by default the latest one whose outcome is known."""
+    loaded = load(programme, step)
+    latest = days_after(known_until(loaded.data_until, programme), -longest_horizon(programme), programme)
+    instant = latest if as_of is None else programme.instant(as_of)
+    step(f"training and scoring as of {programme.local_date(instant)}, and comparing with what happened")
+    result = backtests.backtest(loaded, instant, programme)
+    tables = {
+        "churn": _rows(result.churn),
+        "value": _rows(result.value),
+        "churn_deciles": _rows(result.churn_deciles),
+        "value_deciles": _rows(result.value_deciles),
+    }
+    record = {
+        "as_of": programme.local_date(instant).isoformat(),
+        "version": result.bundle.version,
+        "learnt_from": _dates(result.learnt_from, programme),
+        "members": len(result.members),
+        **tables,
+    }
+    shown = {"churn": _rows(result.churn[CHURN_COLUMNS]), "value": _rows(result.value[VALUE_COLUMNS])}
+    return JobResult(record, {**tables, **shown}, _warnings(loaded, result.training))
+
+
+def effects(programme: Programme, as_of: str | None, *, step: Step) -> JobResult:
+    """Estimate what each incentive does and write the policy table."""
+    loaded = load(programme, step)
+    instant = as_of_or_next_day(programme, as_of, loaded.data_until)
+    step(f"estimating effects from offers before {programme.local_date(instant)}")
+    table = estimate_effects(loaded.tables, programme, instant)
+    file = policy_file(programme)
+    save_policy_table(table, file)
+    record = {
+        "as_of": programme.local_date(instant).isoformat(),
+        "version": table.version,
+        "evidence": table.evidence,
+        "offers": table.offers,
+        "maturing": table.maturing,
+        "file": str(file),
+    }
+    estimated = _rows(effects_frame(table))
+    choices = [{"policy_segment": segment, **choice.model_dump()} for segment, choice in table.choices.items()]
+    return JobResult(
+        {**record, "effects": estimated, "choices": choices},
+        {"policy table": [record], "choices": choices},
+        (*(str(finding) for finding in loaded.findings), *table.warnings),
+    )
+
+
+def _judge(loaded: Loaded, as_of: datetime, programme: Programme) -> Promotion:
+    """Compare champion and challenger on the latest matured window.
+
+    The challenger itself has learnt from that window, so an earlier one, trained in the same way before the window,
+    speaks for it.
+    """
+    champion = _champion(programme)
+    if champion is None:
+        return judge_challenger(pd.DataFrame(), champion=None, challenger=pd.DataFrame())
+    window = days_after(as_of, -longest_horizon(programme), programme)
+    if champion.trained_until > window:
+        judged = programme.local_date(days_after(champion.trained_until, longest_horizon(programme), programme))
+        return Promotion(
+            promote=False, reason=f"the champion has seen every window that could judge; again on {judged}"
+        )
+    try:
+        rehearsal = backtests.rehearse(loaded, window, programme)
+        scores = [score(rehearsal.now.features, model) for model in (champion, rehearsal.training.bundle)]
+    except RefusedError as error:
+        return Promotion(promote=False, reason=f"cannot be compared: {error}")
+    return judge_challenger(rehearsal.happened, champion=scores[0], challenger=scores[1])
+
+
+def _champion(programme: Programme) -> ModelBundle | None:
+    """Return the champion, or None where there is none that answers the programme's question."""
+    try:
+        champion = load_champion(programme)
+    except RefusedError:
+        return None
+    asked = (programme.horizons.churn_days, programme.horizons.value_days)
+    return champion if (champion.churn_days, champion.value_days) == asked else None
+
+
+def _refuse_beyond_data(as_of: datetime, loaded: Loaded, programme: Programme) -> None:
+    known = known_until(loaded.data_until, programme)
+    if as_of > known:
+        raise RefusedError(
+            f"the data end before {programme.local_date(known)}: training as of {programme.local_date(as_of)} would "
+            "take missing days for days without orders; use an earlier date or bring the tables up to date"
+        )
+
+
+def _warnings(loaded: Loaded, training: Training) -> tuple[str, ...]:
+    found = tuple(str(finding) for finding in loaded.findings)
+    return found if training.out_of_time else (*found, NOT_OUT_OF_TIME)
+
+
+def _dates(instants: list[datetime] | tuple[datetime, ...], programme: Programme) -> list[str]:
+    return [programme.local_date(instant).isoformat() for instant in instants]
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Lay out a frame as records; missing numbers become null."""
+    records = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in record.items()} for record in records]
