@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import ibis
+import pandera.ibis as pandera
 import pyarrow as pa
 
 Kind = Literal["id", "text", "amount", "number", "whole", "instant", "day", "flag", "event"]
@@ -77,6 +79,15 @@ class Contract:
     def schema(self) -> ibis.Schema:
         """Columns and types of the canonical table."""
         return ibis.schema({column.name: TYPES[column.kind] for column in (*self.columns, *self.added)})
+
+    @cached_property
+    def canonical(self) -> pandera.DataFrameSchema:
+        """The canonical table as a pandera schema of columns and types; what values must be like, `rules` says."""
+        columns = {
+            column.name: pandera.Column(ibis.dtype(TYPES[column.kind]), nullable=True, description=column.meaning)
+            for column in (*self.columns, *self.added)
+        }
+        return pandera.DataFrameSchema(columns, strict=True, ordered=True, name=self.name)
 
 
 _RECORDED = Column("recorded_at", "instant", "when the row became known; absent: with the row's own time")
@@ -222,3 +233,33 @@ def canonical_table(name: str, rows: Iterable[Mapping[str, Any]] = ()) -> ibis.T
     """Return rows, already canonical, as an in-memory table; columns left out are null."""
     schema = CONTRACTS[name].schema
     return ibis.memtable(pa.Table.from_pylist([dict(row) for row in rows], schema=schema.to_pyarrow()), schema=schema)
+
+
+def contract_markdown() -> str:
+    """Write the input contract as docs/input-contract.md has it."""
+    return "\n".join([_HEAD, *(_table_markdown(contract) for contract in CONTRACTS.values()), _events_markdown()])
+
+
+_HEAD = """# Input contract
+
+Generated from `features/schemas.py`; a test keeps it current. See also [what happens to bad input](bad-input.md).
+
+Types: *id* and *text* are texts (a number is taken by its digits); *amount* is money or a quantity with up to four
+decimals and no separators of thousands; *instant* is a date or time, local to the programme unless it has an offset;
+*flag* is true or false in the usual words; *whole* and *number* are numbers; *event* is a word of the vocabulary below.
+No value is an empty field, `NULL` or `\\N`.
+"""
+
+
+def _table_markdown(contract: Contract) -> str:
+    rows = [
+        f"| `{column.name}` | {column.kind} | {'yes' if column.required else ''} | {column.meaning} |"
+        for column in contract.columns
+    ]
+    head = ["| column | type | required | meaning |", "|---|---|---|---|"]
+    return "\n".join([f"## {contract.name}", "", contract.meaning, "", *head, *rows, ""])
+
+
+def _events_markdown() -> str:
+    rows = [f"| `{event}` | {meaning} |" for event, meaning in EVENTS.items()]
+    return "\n".join(["## Event vocabulary", "", "| event | the member |", "|---|---|", *rows, ""])

@@ -171,9 +171,10 @@ def _created(staged: Staged, programme: Programme) -> list[Finding]:
 
 
 def _table(backend: ibis.BaseBackend, name: str) -> ibis.Table:
-    """Return the Ibis table without asking the database for its columns, which we know."""
-    schema = CONTRACTS[name].schema
-    return ops.DatabaseTable(name, schema=schema, source=backend, namespace=ops.Namespace()).to_expr()
+    """Return a canonical table, held against its contract as it is stored."""
+    stored = ibis.Schema.from_pyarrow(backend.con.sql(f"from {name} limit 0").to_arrow_table().schema)
+    table = ops.DatabaseTable(name, schema=stored, source=backend, namespace=ops.Namespace()).to_expr()
+    return CONTRACTS[name].canonical.validate(table)
 
 
 def _data_until(con: duckdb.DuckDBPyConnection) -> datetime:
