@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -44,21 +44,17 @@ def score(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
     orders = _order_probability(churn, bundle, matrix, priors)
     value_if_active = bundle.value_factor * np.exp(link_score(bundle.models["value"], matrix, priors))
     expected_value = orders * value_if_active
-    scores = pd.DataFrame(
-        {
-            "member_id": features["member_id"],
-            "as_of": features["as_of"],
-            "churn_probability": churn,
-            "order_probability": orders,
-            "value_if_active": value_if_active,
-            "expected_value": expected_value,
-            "historic_value": features["value_total"],
-            "value_at_stake": value_if_active - expected_value,
-            "prior_expected_value": priors["prior_expected_value"],
-        },
-        index=features.index,
-    )
-    return _checked(scores)
+    numbers = {
+        "churn_probability": churn,
+        "order_probability": orders,
+        "value_if_active": value_if_active,
+        "expected_value": expected_value,
+        "historic_value": features["value_total"].to_numpy(np.float64),
+        "value_at_stake": value_if_active - expected_value,
+        "prior_expected_value": priors["prior_expected_value"].to_numpy(np.float64),
+    }
+    _refuse_senseless(features["member_id"], numbers)
+    return pd.DataFrame({**{key: features[key] for key in KEYS}, **numbers}, index=features.index)
 
 
 def model_matrix(features: pd.DataFrame, bundle: ModelBundle) -> Floats:
@@ -134,12 +130,15 @@ def _order_probability(churn: Floats, bundle: ModelBundle, matrix: Floats, prior
     return np.asarray(bound(orders, 1.0 - churn))
 
 
-def _checked(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores, or refuse to hand out numbers that make no sense."""
-    amounts = scores.drop(columns=list(KEYS)).to_numpy(np.float64)
-    probabilities = scores[list(PROBABILITIES)].to_numpy(np.float64)
-    senseless = ~np.isfinite(amounts).all(axis=1) | (probabilities < 0).any(axis=1) | (probabilities > 1).any(axis=1)
-    if senseless.any():
-        first = scores[senseless].iloc[0].to_dict()
-        raise RefusedError(f"{senseless.sum()} members get scores that are not finite or not probabilities, as {first}")
-    return scores
+def _refuse_senseless(member_ids: pd.Series, numbers: Mapping[str, Floats]) -> None:
+    """Refuse to hand out what is not finite, or is called a probability and is none."""
+    for name, values in numbers.items():
+        senseless = ~np.isfinite(values)
+        if name in PROBABILITIES:
+            senseless |= (values < 0) | (values > 1)
+        if senseless.any():
+            row = int(senseless.argmax())
+            raise RefusedError(
+                f"{name} makes no sense for {senseless.sum()} of {len(values)} members, "
+                f"as {values[row]} for {member_ids.iloc[row]!r}"
+            )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from math import isnan
 from typing import Final
 
@@ -25,7 +26,8 @@ class Wording:
     label_zh: str
 
 
-def vocabulary(windows: Windows, value_days: int) -> dict[str, Wording]:
+@cache
+def vocabulary(windows: Windows, value_days: int) -> Mapping[str, Wording]:
     """Return the wording of every feature and prior column, in column order."""
     features = (Wording(f.name, f.unit, f.label_en, f.label_zh) for f in catalogue(windows))
     priors = (

@@ -102,5 +102,5 @@ def test_missing_features_are_refused_by_name():
 
 
 def test_numbers_that_make_no_sense_are_refused():
-    with pytest.raises(RefusedError, match="1 members get scores that are not finite"):
+    with pytest.raises(RefusedError, match="historic_value makes no sense for 1 of 3 members, as inf for 'm00001'"):
         score(make_features(3).assign(value_total=[1.0, np.inf, 2.0]), make_bundle())
