@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
 
 import ibis
 import ibis.expr.operations as ops
@@ -12,10 +14,12 @@ import pandas as pd
 from features import breadth, cadence, care, engagement, journey, price, rfm
 from features.catalogue import feature_names
 from features.programme import Programme
-from features.schemas import Tables
+from features.schemas import CONTRACTS, Tables
 from features.windows import Columns, PreparedTables, event_windows, order_windows, prepare
 
 _DECIMALS = 6
+_RAW = "raw_"
+"""Prefix of the raw tables' names in a plan."""
 
 
 def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.DataFrame:
@@ -35,9 +39,12 @@ def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.
     pandas.DataFrame
         `member_id`, `as_of` and the features of the catalogue as float64, rounded to six decimals; missing is NaN.
     """
-    frame: pd.DataFrame = features_expression(tables, as_of, programme).order_by("member_id").to_pandas()
-    features = feature_names(programme.windows)
-    return frame.assign(as_of=frame["as_of"].astype("datetime64[us]"), **frame[features].round(_DECIMALS))
+    backend = tables.orders.get_backend()
+    raw = ", ".join(f"{_RAW}{name} AS ({ibis.to_sql(table)})" for name, table in vars(tables).items())
+    plan = _plan(as_of, programme.model_dump_json(), backend.name)
+    rows = backend.raw_sql(f"WITH {raw} SELECT * FROM ({plan}) AS features ORDER BY member_id")
+    frame: pd.DataFrame = rows.df()
+    return frame.round(dict.fromkeys(feature_names(programme.windows), _DECIMALS))
 
 
 def features_expression(tables: Tables, as_of: datetime, programme: Programme) -> ir.Table:
@@ -50,6 +57,15 @@ def features_expression(tables: Tables, as_of: datetime, programme: Programme) -
         as_of=ibis.literal(as_of, type="timestamp(6)"),
         **{name: columns[name].cast("float64") for name in feature_names(programme.windows)},
     )
+
+
+@lru_cache
+def _plan(as_of: datetime, programme_json: str, dialect: str) -> str:
+    """Compile the features to SQL over tables that are named later, once for all members asked for one by one."""
+    programme = Programme.model_validate_json(programme_json)
+    unbound = {name: ibis.table(contract.schema, name=f"{_RAW}{name}") for name, contract in CONTRACTS.items()}
+    tables = Tables(**{field.name: unbound[field.name] for field in fields(Tables)})
+    return str(ibis.to_sql(features_expression(tables, as_of, programme), dialect=dialect))
 
 
 def _passes(prepared: PreparedTables, programme: Programme) -> list[tuple[ir.Table, Columns]]:
