@@ -132,8 +132,11 @@ def _outcomes(tables: Tables, programme: Programme, as_of: datetime) -> tuple[pd
         cost_amount=closed.cost_amount.cast("float64"),
         redeemed=(closed.redeemed_at < closed.closes_at).fill_null(False),
     )
-    frame = offers.left_join(responses, "offer_id").select(offers, "recall", "margin").order_by("offer_id").execute()
-    return frame, int(known.filter(~is_closed).count().execute())
+    everything = offers.left_join(responses, "offer_id").select(
+        offers, recall=responses.recall.fill_null(False), margin=responses.margin.fill_null(0.0)
+    )
+    open_still = known.filter(~is_closed).count().to_pyarrow().as_py()
+    return everything.order_by("offer_id").to_pyarrow().to_pandas(), int(open_still)
 
 
 def _with_overlaps(offers: ir.Table, days: int) -> ir.Table:
@@ -143,25 +146,31 @@ def _with_overlaps(offers: ir.Table, days: int) -> ir.Table:
 
 
 def _with_money(outcomes: pd.DataFrame, programme: Programme) -> pd.DataFrame:
-    """Fill in what an offer without orders brought, and what each offer cost."""
+    """Add what each offer cost and what was left, and give outcomes as numbers."""
     redeemed = outcomes["redeemed"].astype("float64")
-    contact = {incentive.id: expected_cost(incentive, redemption_rate=0) for incentive in programme.incentives}
-    if_redeemed = {incentive.id: expected_cost(incentive, redemption_rate=1) for incentive in programme.incentives}
-    sent = outcomes["incentive_id"].map(contact).fillna(0.0).astype("float64")
-    modelled = sent.where(redeemed == 0, outcomes["incentive_id"].map(if_redeemed).fillna(0.0))
-    cost = outcomes["cost_amount"].astype("float64").fillna(modelled)
-    margin = outcomes["margin"].astype("float64").fillna(0.0)
+    sent = _cost_by_model(outcomes["incentive_id"], programme, redemption_rate=0)
+    used = _cost_by_model(outcomes["incentive_id"], programme, redemption_rate=1)
+    cost = outcomes["cost_amount"].astype("float64").fillna(sent + redeemed * (used - sent))
+    margin = outcomes["margin"]
     if programme.value.redemptions_in_orders:
-        rate = programme.value.margin_rate if programme.value.margin_rate is not None else 1.0
+        rate = 1.0 if programme.value.margin_rate is None else programme.value.margin_rate
         margin = margin + rate * redeemed * (cost - sent).clip(lower=0)
-    recall = outcomes["recall"].astype("boolean").fillna(False).astype("float64")
+    recall = outcomes["recall"].astype("float64")
     return outcomes.assign(recall=recall, margin=margin, redeemed=redeemed, cost=cost, net=margin - cost)
+
+
+def _cost_by_model(incentive_ids: pd.Series, programme: Programme, *, redemption_rate: float) -> pd.Series:
+    """Return the cost model's cost per offer; control costs nothing."""
+    costs = {
+        incentive.id: expected_cost(incentive, redemption_rate=redemption_rate) for incentive in programme.incentives
+    }
+    return incentive_ids.map(costs).astype("float64").fillna(0.0)
 
 
 def _week(assigned_at: pd.Series, timezone: str) -> pd.Series:
     """Return the Monday of each instant's local week."""
     local = assigned_at.dt.tz_localize("UTC").dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize()
-    monday: pd.Series = local - pd.to_timedelta(local.dt.weekday, unit="D")
+    monday: pd.Series = local - pd.to_timedelta(local.dt.day_of_week, unit="D")
     return monday
 
 
