@@ -55,13 +55,14 @@ def decide_histories(
 
 def _checked(histories: Sequence[History], programme: Programme) -> Loaded:
     """Bring the rows into canonical form; a row that the weekly job would set aside is an error here."""
-    loaded = tables_from_frames(programme, threads=1, **_frames(histories))
+    loaded = tables_from_frames(programme, threads=1, **frames_of(histories))
     if problems := [str(finding) for finding in loaded.findings if finding.set_aside]:
         raise InputError("; ".join(problems))
     return loaded
 
 
-def _frames(histories: Sequence[History]) -> dict[str, pd.DataFrame]:
+def frames_of(histories: Sequence[History]) -> dict[str, pd.DataFrame]:
+    """Return the tables of many histories, in the columns of the input contract."""
     rows: dict[str, list[dict[str, Any]]] = {
         name: [
             {"member_id": history.member_id, **row.model_dump()}

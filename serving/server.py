@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from features.programme import load_programme
+from serving.answers import open_answers
 
 PROGRAMME_VARIABLE = "WINBACK_PROGRAMME"
 BUNDLE_VARIABLE = "WINBACK_BUNDLE"
@@ -15,8 +16,8 @@ HOST = "127.0.0.1"
 
 
 def serve(programme_file: Path, *, port: int, bundle_folder: Path | None = None) -> NoReturn:
-    """Check the programme file, then become the server until interrupted."""
-    load_programme(programme_file)
+    """Check that everything the server needs is there and whole, then become the server until interrupted."""
+    open_answers(load_programme(programme_file), bundle_folder).close()
     os.execve(sys.executable, command(port), environment(programme_file, bundle_folder))  # noqa: S606
 
 

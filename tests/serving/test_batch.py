@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pytest
-from builders import AS_OF, decision, small_bundle, small_policy, small_programme
+from builders import AS_OF, decision, small_programme
 
 from features.errors import RefusedError
 from serving.batch import publish, score_programme
@@ -26,11 +26,21 @@ NEW = [decision(member, model_version="new") for member in ("m2", "m3", "m4")]
 
 
 @pytest.fixture(scope="module")
-def programme(tmp_path_factory):
-    programme = small_programme(tmp_path_factory.mktemp("programme"))
-    save_bundle(small_bundle(programme), programme.path("bundle"))
-    save_policy_table(small_policy(programme.instant(AS_OF)), policy_file(programme))
+def programme(shop, tmp_path_factory):
+    programme = small_programme(tmp_path_factory.mktemp("batch"), shop.frames)
+    save_bundle(shop.bundle, programme.path("bundle"))
+    save_policy_table(shop.policy_table, policy_file(programme))
     return programme
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("out")
+
+
+@pytest.fixture(scope="module")
+def summary(programme, out):
+    return run(programme, out, chunk_rows=7)
 
 
 def run(programme, out: Path, **changed):
@@ -42,47 +52,36 @@ def stored(programme, member_ids) -> dict:
         return store.read(list(member_ids))[1]
 
 
-def test_every_eligible_member_is_decided_about_once_in_file_and_store(programme, tmp_path):
-    summary = run(programme, tmp_path, chunk_rows=7)
+def test_every_eligible_member_is_decided_about_once_in_file_and_store(programme, summary):
     decisions = pd.read_parquet(summary.file)
     assert decisions["member_id"].is_unique
     assert len(decisions) == summary.decided == summary.members_known - summary.not_eligible
     assert len(stored(programme, decisions["member_id"])) == len(decisions)
 
 
-def test_the_summary_adds_up_and_is_written_beside_the_decisions(programme, tmp_path):
-    summary = run(programme, tmp_path)
+def test_the_summary_adds_up_and_is_written_beside_the_decisions(summary):
     assert sum(summary.tiers.values()) == sum(summary.states.values()) == summary.decided
     assert sum(summary.recommended.values()) + sum(summary.no_offer_reasons.values()) == summary.decided
     assert sum(summary.assigned.values()) + summary.holdout == sum(summary.recommended.values())
-    written = json.loads((tmp_path / f"as_of={AS_OF}" / "_summary.json").read_text(encoding="utf-8"))
+    written = json.loads(summary.file.with_name("_summary.json").read_text(encoding="utf-8"))
     assert written == json.loads(summary.model_dump_json())
 
 
-def test_the_size_of_chunks_changes_nothing(programme, tmp_path):
-    whole, chunked = run(programme, tmp_path / "whole"), run(programme, tmp_path / "chunked", chunk_rows=3)
-    pd.testing.assert_frame_equal(pd.read_parquet(whole.file), pd.read_parquet(chunked.file))
-
-
-def test_the_same_as_of_again_replaces_and_says_the_same(programme, tmp_path):
-    first = pd.read_parquet(run(programme, tmp_path).file)
+def test_the_same_as_of_again_in_other_chunks_replaces_and_says_the_same(programme, out, summary):
+    first = pd.read_parquet(summary.file)
     before = stored(programme, first["member_id"])
-    again = pd.read_parquet(run(programme, tmp_path).file)
-    pd.testing.assert_frame_equal(first, again)
-    assert stored(programme, again["member_id"]) == before
-    assert [file.name for file in (tmp_path / f"as_of={AS_OF}").iterdir() if file.suffix != ".json"] == [
-        "decisions.parquet"
-    ]
+    again = run(programme, out)
+    pd.testing.assert_frame_equal(first, pd.read_parquet(again.file))
+    assert again == summary
+    assert stored(programme, first["member_id"]) == before
+    assert sorted(file.name for file in again.file.parent.iterdir()) == ["_summary.json", "decisions.parquet"]
 
 
-def test_without_as_of_it_is_the_day_after_the_last_row(programme, tmp_path):
-    assert run(programme, tmp_path, as_of=None).as_of == MONDAY
-
-
-def test_without_a_policy_table_there_is_not_enough_evidence_for_anybody(tmp_path):
-    programme = small_programme(tmp_path / "programme")
-    save_bundle(small_bundle(programme), programme.path("bundle"))
-    summary = run(programme, tmp_path / "out")
+def test_without_as_of_and_policy_table_it_is_the_day_after_the_last_row_and_nobody_is_sent_anything(shop, tmp_path):
+    programme = small_programme(tmp_path / "programme", shop.frames)
+    save_bundle(shop.bundle, programme.path("bundle"))
+    summary = run(programme, tmp_path / "out", as_of=None)
+    assert summary.as_of == MONDAY
     assert summary.evidence == "none"
     assert set(summary.no_offer_reasons) == {"not_lapsed", "insufficient_evidence"}
     assert not summary.recommended
