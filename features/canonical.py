@@ -49,7 +49,7 @@ def _parse(con: duckdb.DuckDBPyConnection, contract: Contract, columns: Mapping[
             continue
         cast = canonical(column, value)
         casts.append(f"{cast} as {column.name}")
-        unreadable.append(f"if({cast} is null and {value.text} is not null, {1 << bit}, 0)")
+        unreadable.append(f"if({cast} is null and {value.is_there}, {1 << bit}, 0)")
         if column.kind == "instant" and value.may_mix_zones:
             aware.append(f"if({value.has_offset}, {1 << bit}, 0)")
     try:

@@ -33,6 +33,11 @@ class Given:
         return f"nullif(trim(cast({self.sql} as varchar)), '')"
 
     @property
+    def is_there(self) -> str:
+        """Whether there is a value."""
+        return f"{self.text if self.is_text else self.sql} is not null"
+
+    @property
     def is_text(self) -> bool:
         return self.type == "VARCHAR" or self.type.startswith("ENUM")
 
