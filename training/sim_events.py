@@ -124,13 +124,12 @@ def care(complaints: pd.DataFrame) -> pd.DataFrame:
 def expiring_points(rng: np.random.Generator, latents: pd.DataFrame, calendar: Calendar) -> pd.DataFrame:
     """Let points run out at each turn of the year, for some of those who were members by then."""
     dates = pd.date_range(calendar.start, periods=calendar.days)
-    year_ends = np.flatnonzero((dates.month == 1) & (dates.day == 1))
-    rows = [
-        _some(rng, latents[latents["joined"] < day].rename_axis("member").reset_index(), 0.25).assign(time=float(day))
-        for day in year_ends
-        if day > 0
-    ]
-    return _stack([_at(expired, "points_expired", None, 0).assign(amount=50.0) for expired in rows])
+    year_ends = np.flatnonzero((dates.month == 1) & (dates.day == 1)).astype(float)
+    balances = pd.DataFrame(
+        {"member": np.repeat(latents.index, len(year_ends)), "time": np.tile(year_ends, len(latents))}
+    )
+    old_enough = balances["time"].to_numpy() > latents["joined"].to_numpy()[balances["member"]]
+    return _at(_some(rng, balances[old_enough], 0.25), "points_expired", None, 0).assign(amount=50.0)
 
 
 def offer_events(offers: pd.DataFrame) -> pd.DataFrame:

@@ -117,16 +117,21 @@ def run_experiment(
     effects = draw_effects(rng, programme, experiment.points)
     days = np.arange(world.end - 7 * experiment.weeks, world.end, 7)
     constants = _constants(world, orders, returns, int(days[0]))
+    takes_part = (contactable_until > days[0])[orders["member"]]
+    unaffected, orders = orders[~takes_part], orders[takes_part]
+    next_order = len(takes_part)
     last_assigned = np.full(len(latents), -np.inf)
     log: list[pd.DataFrame] = []
     for day in days:
         free = (contactable_until > day + 1) & (day - last_assigned >= rules.cooldown_days)
         chosen = _candidates(rng, orders, returns, latents, int(day), free, constants, segmented)
         assigned = _assign(rng, chosen, programme, experiment).assign(time=day + ASSIGNED_HOUR)
-        offers, orders = _respond(rng, world, assigned, orders, effects)
+        offers, orders = _respond(rng, world, assigned, orders, effects, next_order)
+        next_order = max(next_order, orders.index.max() + 1)
+        returns = returns[returns["order"].isin(orders.index)]
         last_assigned[offers["member"]] = day
         log.append(offers)
-    everything = pd.concat(log, ignore_index=True)
+    everything, orders = pd.concat(log, ignore_index=True), pd.concat([unaffected, orders])
     typical = orders.groupby("member")["margin"].mean().reindex(range(len(latents))).fillna(orders["margin"].mean())
     truth = _true_effects(everything.assign(typical=typical.to_numpy()[everything["member"]]), effects, programme)
     return Outcome(orders, everything, truth, _true_choices(truth, programme))
@@ -151,9 +156,9 @@ def _candidates(
 ) -> pd.DataFrame:
     """Return this week's participants with their segment: free, worth recalling, and drawn to enter."""
     state = member_state(orders, returns, latents, day)
+    state = state[free[state.index] & (rng.random(len(state)) < ENTRY_SHARE)]
     placed = state.join(segment_members(state, constants, programme).drop(columns="member_id"))
-    enter = free[placed.index] & placed["policy_segment"].notna() & (rng.random(len(placed)) < ENTRY_SHARE)
-    return placed[enter].rename_axis("member").reset_index()
+    return placed[placed["policy_segment"].notna()].rename_axis("member").reset_index()
 
 
 def _assign(
@@ -176,9 +181,18 @@ def _assign(
 
 
 def _respond(
-    rng: np.random.Generator, world: World, offers: pd.DataFrame, orders: pd.DataFrame, effects: pd.DataFrame
+    rng: np.random.Generator,
+    world: World,
+    offers: pd.DataFrame,
+    orders: pd.DataFrame,
+    effects: pd.DataFrame,
+    next_order: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Let members respond: some order once more, some stay away, and some of those who order redeem."""
+    """Let members respond: some order once more, some stay away, and some of those who order redeem.
+
+    Returns the offers with what came of them, and the orders as they then are; new ones are numbered from
+    ``next_order``.
+    """
     window, members = world.programme.guardrails.response_days, len(world.latents)
     before = _responses(orders, offers, window, members)
     would = before["orders"].to_numpy() > 0
@@ -190,7 +204,7 @@ def _respond(
     lost = would & (draw < np.minimum(effect["loss"].to_numpy() / base.clip(min=1e-9), MOST_LOST))
     basket = effect["basket"].to_numpy()[recalled]
     extra = _recall_orders(rng, world, offers[recalled], basket, window)
-    extra.index = pd.RangeIndex(orders.index.max() + 1, orders.index.max() + 1 + len(extra))
+    extra.index = pd.RangeIndex(next_order, next_order + len(extra))
     stayed_away = _in_window(orders, offers[lost], window, members)
     orders = pd.concat([orders[~stayed_away], extra])
     after = _responses(orders, offers, window, members)

@@ -70,7 +70,8 @@ def drop_after_leaving(rng: np.random.Generator, candidates: pd.DataFrame, laten
     member = candidates["member"].to_numpy()
     staying = candidates["time"].to_numpy() < latents["leaves"].to_numpy()[member]
     staying |= rng.random(len(member)) < latents["dormancy"].to_numpy()[member]
-    return candidates[staying]
+    kept: pd.DataFrame = candidates[staying]
+    return kept
 
 
 def price_orders(
