@@ -42,21 +42,25 @@ def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.
     backend = tables.orders.get_backend()
     raw = ", ".join(f"{_RAW}{name} AS ({ibis.to_sql(table)})" for name, table in vars(tables).items())
     plan = _plan(as_of, programme.model_dump_json(), backend.name)
-    rows = backend.raw_sql(f"WITH {raw} SELECT * FROM ({plan}) AS features ORDER BY member_id")
+    rows = backend.raw_sql(f"WITH {raw} SELECT * FROM ({plan}) AS features ORDER BY member_id")  # noqa: S608 -- our own
     frame: pd.DataFrame = rows.df()
     return frame.round(dict.fromkeys(feature_names(programme.windows), _DECIMALS))
 
 
 def features_expression(tables: Tables, as_of: datetime, programme: Programme) -> ir.Table:
     """Return the features as a lazy Ibis table: one grouped pass per prepared table, joined by member."""
-    passes = _passes(prepare(tables, as_of, programme), programme)
-    member = _join(passes)
-    columns = {name: member[name] for name in member.columns} | _derived(member)
+    member = member_columns(tables, as_of, programme)
     return member.select(
         "member_id",
         as_of=ibis.literal(as_of, type="timestamp(6)"),
-        **{name: columns[name].cast("float64") for name in feature_names(programme.windows)},
+        **{name: member[name].cast("float64") for name in feature_names(programme.windows)},
     )
+
+
+def member_columns(tables: Tables, as_of: datetime, programme: Programme) -> ir.Table:
+    """Return every column the families make; those that only serve others start with an underscore."""
+    member = _join(_passes(prepare(tables, as_of, programme), programme))
+    return member.mutate(**_derived(member))
 
 
 @lru_cache
