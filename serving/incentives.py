@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from features.programme import Incentive
+from serving.segments import RHYTHMS
 
 
 def expected_cost(incentive: Incentive, *, redemption_rate: float) -> float:
@@ -31,6 +32,14 @@ def eligible_incentives(members: pd.DataFrame, incentives: Iterable[Incentive]) 
         One boolean column per incentive id, in the index of ``members``.
     """
     return pd.DataFrame({incentive.id: _eligible(members, incentive) for incentive in incentives}, index=members.index)
+
+
+def offered_in(incentive: Incentive, policy_segment: str) -> bool:
+    """Tell whether an incentive's tiers and states allow it to anybody in a policy segment."""
+    tier, rhythm = policy_segment.split("__")
+    states = {state for state, of_state in RHYTHMS.items() if of_state == rhythm}
+    rules = incentive.eligible
+    return (not rules.tiers or tier in rules.tiers) and (not rules.states or not states.isdisjoint(rules.states))
 
 
 def campaign_costs(decisions: pd.DataFrame, incentives: Iterable[Incentive]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from features.programme import Guardrails, Programme
 from features.schemas import Tables
 from serving.bundle import Effect, Estimate, Evidence, PolicyTable
+from serving.incentives import offered_in
 from serving.policy import cheapest_effective, judge, needed_sample
 from serving.segments import POLICY_SEGMENTS
 from training.contrast import Arm, Contrast
@@ -39,7 +40,8 @@ def estimate_effects(tables: Tables, programme: Programme, as_of: datetime) -> P
     Returns
     -------
     PolicyTable
-        One effect per policy segment and incentive, estimable or not, and one choice per segment.
+        One effect per policy segment and incentive that may be offered there, estimable or not, and one choice per
+        segment.
     """
     return effects_of_log(read_offer_log(tables, programme, as_of), programme, as_of)
 
@@ -63,6 +65,7 @@ def effects_of_log(log: OfferLog, programme: Programme, as_of: datetime) -> Poli
         segment: [
             _effect(segment, incentive.id, *pairs[segment, incentive.id], levels, log.evidence, guardrails)
             for incentive in programme.incentives
+            if (segment, incentive.id) in pairs
         ]
         for segment in POLICY_SEGMENTS
     }
@@ -91,7 +94,7 @@ def effects_frame(policy: PolicyTable) -> pd.DataFrame:
 
 
 def _pairs(log: OfferLog, programme: Programme) -> dict[tuple[str, str], tuple[pd.DataFrame, pd.DataFrame]]:
-    """Return treated and control offers per segment and incentive."""
+    """Return treated and control offers per segment and incentive that may be offered there."""
     weight = 1.0 if log.evidence == "observational" else 1 / log.offers["propensity"]
     arms = dict(list(log.offers.assign(weight=weight).groupby(["policy_segment", "incentive_id"])))
     nobody = log.offers[:0]
@@ -101,6 +104,7 @@ def _pairs(log: OfferLog, programme: Programme) -> dict[tuple[str, str], tuple[p
         )
         for segment in POLICY_SEGMENTS
         for incentive in programme.incentives
+        if offered_in(incentive, segment)
     }
 
 

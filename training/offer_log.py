@@ -72,7 +72,8 @@ def read_offer_log(tables: Tables, programme: Programme, as_of: datetime) -> Off
         "offers were made while the member's offer before was still being measured": int(offers["overlaps"].sum()),
         "offers were of an incentive that is not in the programme file; left out": int((~known).sum()),
         "offers went to members in no policy segment; left out": int((known & ~lapsed).sum()),
-        "offers have no propensity above 0 and up to 1; left out": len(measured) - len(usable),
+        "offers have no propensity between 0 and 1 (what was certain tells nothing); left out": len(measured)
+        - len(usable),
     }
     warnings = [f"{count} of {len(offers)} {problem}" for problem, count in problems.items() if count]
     if evidence in ("randomised", "propensity"):
@@ -191,8 +192,8 @@ def _evidence(offers: pd.DataFrame, control_id: str) -> tuple[pd.DataFrame, Evid
     """Return the offers that can be compared, and what the comparison is good for."""
     if offers.empty:
         return offers, "none"
-    logged = offers[(offers["propensity"] > 0) & (offers["propensity"] <= 1)]
-    if set(logged["incentive_id"]) <= {control_id} or control_id not in set(logged["incentive_id"]):
+    logged = offers[(offers["propensity"] > 0) & (offers["propensity"] < 1)]
+    if logged["incentive_id"].nunique() < 2 or control_id not in set(logged["incentive_id"]):
         return offers, "observational"
     propensities = logged.groupby(["policy_segment", "incentive_id"])["propensity"]
     varies = (propensities.max() - propensities.min()).max() > 1e-6

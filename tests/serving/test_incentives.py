@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from features.programme import Incentive
-from serving.incentives import campaign_costs, eligible_incentives, expected_cost
+from serving.incentives import campaign_costs, eligible_incentives, expected_cost, offered_in
 
 
 def incentive(id_: str = "coupon", **settings: object) -> Incentive:
@@ -47,6 +47,23 @@ def test_all_rules_of_an_incentive_must_hold(rules: dict[str, object], expected:
 def test_every_incentive_has_its_own_column() -> None:
     eligible = eligible_incentives(MEMBERS, [incentive("one"), incentive("two", eligible={"tiers": ["low"]})])
     assert eligible.sum().to_dict() == {"one": 3, "two": 1}
+
+
+@pytest.mark.parametrize(
+    ("rules", "segment", "offered"),
+    [
+        ({}, "low__long", True),
+        ({"tiers": ["high"]}, "high__mid", True),
+        ({"tiers": ["high"]}, "low__mid", False),
+        ({"states": ["at_risk"]}, "low__recent", True),
+        ({"states": ["at_risk"]}, "low__mid", False),
+        ({"min_orders": 99, "exclude_personas": ["sleeping"]}, "low__mid", True),
+    ],
+)
+def test_an_incentive_is_offered_in_the_segments_its_tiers_and_states_allow(
+    rules: dict[str, object], segment: str, offered: bool
+) -> None:
+    assert offered_in(incentive(eligible=rules), segment) == offered
 
 
 def test_set_up_is_charged_once_per_incentive_that_is_sent() -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from features.programme import Programme, parse_programme
+from features.programme import IncentiveEligibility, Programme, parse_programme
 from features.sources import tables_from_frames
 from serving.bundle import Evidence, PolicyTable, load_policy_table, save_policy_table
 from serving.segments import POLICY_SEGMENTS
@@ -69,6 +69,17 @@ def test_every_segment_and_incentive_has_an_effect_estimable_or_not() -> None:
     assert never.verdict == "insufficient_evidence"
     assert np.isnan(never.recall.value)
     assert never.why.startswith("0 treated and 0 control offers")
+
+
+def test_an_incentive_is_no_question_where_it_may_not_be_offered() -> None:
+    settings = programme("mail", "coupon")
+    mail, coupon = settings.incentives
+    gift = coupon.model_copy(update={"eligible": IncentiveEligibility(tiers=("high",), states=("lapsed_long",))})
+    policy = estimated(
+        arm("mail", 200, 2000), arm("control", 200, 2000),
+        settings=settings.model_copy(update={"incentives": (mail, gift)}),
+    )  # fmt: skip
+    assert [one.policy_segment for one in policy.effects if one.incentive_id == "coupon"] == ["high__long"]
 
 
 def test_simultaneous_intervals_are_sidaks_over_the_comparisons_that_have_enough_offers() -> None:

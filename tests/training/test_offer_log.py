@@ -149,14 +149,15 @@ def test_what_cannot_be_compared_is_left_out_and_counted() -> None:
             offer("o3", "c", "unheard_of"),
             offer("o4", "d", policy_segment="elsewhere"),
             offer("o5", "e", propensity=None),
+            offer("o6", "f", "control", propensity=1.0),
         ],
         [],
     )
     assert log.offers["offer_id"].tolist() == ["o1", "o2"]
     assert set(log.warnings) == {
-        "1 of 5 offers were of an incentive that is not in the programme file; left out",
-        "1 of 5 offers went to members in no policy segment; left out",
-        "1 of 5 offers have no propensity above 0 and up to 1; left out",
+        "1 of 6 offers were of an incentive that is not in the programme file; left out",
+        "1 of 6 offers went to members in no policy segment; left out",
+        "2 of 6 offers have no propensity between 0 and 1 (what was certain tells nothing); left out",
     }
 
 
@@ -168,6 +169,7 @@ def test_what_cannot_be_compared_is_left_out_and_counted() -> None:
         ([offer("o1", "a", propensity=0.2), offer("o2", "b", "control", policy_segment="low__long")], "randomised"),
         ([offer("o1", "a", propensity=None), offer("o2", "b", "control", propensity=None)], "observational"),
         ([offer("o1", "a"), offer("o2", "b", "control", propensity=None)], "observational"),
+        ([offer("o1", "a", propensity=1.0), offer("o2", "b", "control", propensity=1.0)], "observational"),
         ([offer("o1", "a"), offer("o2", "b", "coupon")], "observational"),
         ([offer("o1", "a", assigned_at="2026-03-01")], "none"),
     ],
