@@ -114,7 +114,8 @@ def create(staged: Staged, programme: Programme) -> int:
         f"""create temp table {name} as select {select}
         from staged_{name} as s anti join aside_{name} using (row) {joins}"""
     ).fetchone()
-    staged.con.execute(f"drop view staged_{name}; drop table parsed_{name}")
+    if name != "members":  # whose staged rows tell who is known, set aside or not
+        staged.con.execute(f"drop view staged_{name}; drop table parsed_{name}")
     if name == "identities":
         _follow_aliases(staged.con)
     return created[0] if created else 0

@@ -145,8 +145,9 @@ _TABLE_RULES: Mapping[str, Callable[[Staged, Programme], Iterator[Rule]]] = {
 def _reference_rules(name: str, loaded: Collection[str]) -> Iterator[Rule]:
     if name == "order_lines":
         yield Rule("order_id", "is no order", "order_id not in (select order_id from orders)", "aside")
-    elif name != "identities" and "members" in loaded:
-        yield Rule("member_id", "is no member", "member_id not in (select member_id from members)", "aside")
+    elif name not in ("identities", "members") and "members" in loaded:
+        known = "select member_id from staged_members where member_id is not null"
+        yield Rule("member_id", "is no member", f"member_id not in ({known})", "aside")
     if name == "members" and "identities" in loaded:
         rank = "row_number() over (partition by member_id order by given_id <> member_id, joined_at, row)"
         others = f"select row from staged_members qualify {rank} > 1 and given_id <> member_id"

@@ -394,6 +394,15 @@ def test_a_later_clean_load_removes_the_file_of_rows_set_aside(tmp_path: Path) -
     assert list((tmp_path / "aside").iterdir()) == []
 
 
+def test_orders_of_a_member_whose_own_rows_contradict_each_other_stay(tmp_path: Path) -> None:
+    members = {"member_id": [*map(str, range(300)), "a", "a", "b"], "region": ["north"] * 301 + ["south", "north"]}
+
+    loaded = load(tmp_path, {"members": members})
+
+    assert [(finding.table, finding.count) for finding in loaded.findings] == [("members", 2)]
+    assert loaded.tables.orders.count().to_pyarrow().as_py() == 3
+
+
 def test_of_rows_delivered_twice_the_one_recorded_first_stays(tmp_path: Path) -> None:
     twice = {name: [*values, values[1]] for name, values in ORDERS.items()}
 
