@@ -46,7 +46,11 @@ def features(
     def job(settings: Programme, step: Step) -> JobResult:
         from serving import jobs
 
-        return jobs.explain_features(settings, as_of, step=step) if plan else jobs.write_features(settings, as_of, out, step=step)
+        return (
+            jobs.explain_features(settings, as_of, step=step)
+            if plan
+            else jobs.write_features(settings, as_of, out, step=step)
+        )
 
     run_job(job, programme, json, strict=strict)
 

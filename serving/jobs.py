@@ -32,7 +32,9 @@ def load(programme: Programme, step: Step) -> Loaded:
 
     step("reading and checking the tables")
     return load_tables(
-        programme, threads=programme.training.threads, set_aside=programme.path("var") / "set_aside" / programme.output.model
+        programme,
+        threads=programme.training.threads,
+        set_aside=programme.path("var") / "set_aside" / programme.output.model,
     )
 
 
@@ -61,7 +63,7 @@ def write_features(programme: Programme, as_of: str | None, out: Path, *, step: 
         "features": table.shape[1] - 2,
         "file": str(out),
     }
-    return JobResult(record, {"features": [record]}, tuple(finding.message for finding in loaded.findings))
+    return JobResult(record, {"features": [record]}, tuple(str(finding) for finding in loaded.findings))
 
 
 def explain_features(programme: Programme, as_of: str | None, *, step: Step) -> JobResult:
@@ -74,3 +76,28 @@ def explain_features(programme: Programme, as_of: str | None, *, step: Step) -> 
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
     plan = ibis.to_sql(features_expression(loaded.tables, instant, programme), dialect="duckdb")
     return JobResult({"as_of": programme.local_date(instant).isoformat(), "sql": str(plan)})
+
+
+def score(programme: Programme, as_of: str | None, out: Path, *, bundle_folder: Path | None, step: Step) -> JobResult:
+    """Decide about every eligible member and publish the decisions."""
+    from serving.batch import score_programme
+
+    summary = score_programme(programme, out, as_of=as_of, bundle_folder=bundle_folder, step=step)
+    totals = {
+        "as_of": summary.as_of.isoformat(),
+        "members": summary.decided,
+        "not_eligible": summary.not_eligible,
+        "expected_value": summary.money.expected_value,
+        "value_at_stake": summary.money.value_at_stake,
+        "currency": summary.currency,
+        "evidence": summary.evidence,
+    }
+    outcomes: list[dict[str, Any]] = [
+        *({"decision": f"recommend {name}", "members": count} for name, count in summary.recommended.items()),
+        *({"decision": f"no offer: {reason}", "members": count} for reason, count in summary.no_offer_reasons.items()),
+    ]
+    return JobResult(
+        record=summary.model_dump(mode="json"),
+        tables={f"{summary.programme}: {summary.file}": [totals], "decisions": outcomes},
+        warnings=tuple(str(finding) for finding in summary.findings),
+    )

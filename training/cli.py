@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for tables, decisions and the page.")] = Path("demo"),
+    folder: Annotated[Path, typer.Option(help="Holds programme.toml and programmes/; demo/ is made in it.")] = Path(),
     json: JsonOption = None,
     strict: StrictOption = False,
 ) -> None:
@@ -47,9 +47,9 @@ def demo(
         from training.demo import run_demo
 
         with report.progress() as step:
-            result = run_demo(out, step=step)
+            result = run_demo(folder, step=step)
         report.show(result)
-        report.say(result.next_steps)
+        report.say(f"The page: {result.record['page']}")
 
 
 def data(
