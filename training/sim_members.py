@@ -116,7 +116,7 @@ def draw_members(rng: np.random.Generator, members: int, calendar: Calendar) -> 
     leave sooner, parents stop when the baby years are over (``natural_end``), and ``hesitant`` members keep browsing
     for a while after they stopped ordering.
     """
-    joined = np.floor(calendar.days * 0.85 * rng.beta(0.8, 1.3, members)) + rng.uniform(0.2, 0.37, members)
+    joined = np.floor(calendar.days * rng.beta(0.8, 1.3, members)) + rng.uniform(0.2, 0.37, members)
     rate = np.exp(rng.normal(-np.log(MEDIAN_GAP_DAYS), 0.6, members))
     spend = np.exp(rng.normal(np.log(MEDIAN_SPEND), 0.5, members)) * (rate * MEDIAN_GAP_DAYS) ** 0.15
     price_sensitivity = rng.beta(1.6, 3.0, members)
