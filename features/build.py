@@ -9,7 +9,9 @@ from functools import lru_cache
 import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
+import pandera.pandas as pandera
 
 from features import breadth, cadence, care, engagement, journey, price, rfm
 from features.catalogue import feature_names
@@ -20,6 +22,17 @@ from features.windows import Columns, PreparedTables, event_windows, order_windo
 _DECIMALS = 6
 _RAW = "raw_"
 """Prefix of the raw tables' names in a plan."""
+
+
+def _all_finite(features: pd.DataFrame) -> bool:
+    return not np.isinf(features.drop(columns=["member_id", "as_of"]).to_numpy(dtype="float64")).any()
+
+
+_FEATURE_TABLE = pandera.DataFrameSchema(
+    {"member_id": pandera.Column(str, unique=True), "as_of": pandera.Column("datetime64[us]")},
+    checks=pandera.Check(_all_finite, error="features are finite or missing"),
+    name="FeatureTable",
+)
 
 
 def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.DataFrame:
@@ -43,8 +56,9 @@ def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.
     raw = ", ".join(f"{_RAW}{name} AS ({ibis.to_sql(table)})" for name, table in vars(tables).items())
     plan = _plan(as_of, programme.model_dump_json(), backend.name)
     rows = backend.raw_sql(f"WITH {raw} SELECT * FROM ({plan}) AS features ORDER BY member_id")  # noqa: S608 -- our own
-    frame: pd.DataFrame = rows.df()
-    return frame.round(dict.fromkeys(feature_names(programme.windows), _DECIMALS))
+    features: pd.DataFrame = rows.df().round(dict.fromkeys(feature_names(programme.windows), _DECIMALS))
+    _FEATURE_TABLE.validate(features)
+    return features
 
 
 def features_expression(tables: Tables, as_of: datetime, programme: Programme) -> ir.Table:
@@ -65,7 +79,10 @@ def member_columns(tables: Tables, as_of: datetime, programme: Programme) -> ir.
 
 @lru_cache
 def _plan(as_of: datetime, programme_json: str, dialect: str) -> str:
-    """Compile the features to SQL over tables that are named later, once for all members asked for one by one."""
+    """Compile the features to SQL over `raw_` tables that are put in later.
+
+    Compiling takes far longer than running the plan for one member, so members asked for one by one share it.
+    """
     programme = Programme.model_validate_json(programme_json)
     unbound = {name: ibis.table(contract.schema, name=f"{_RAW}{name}") for name, contract in CONTRACTS.items()}
     tables = Tables(**{field.name: unbound[field.name] for field in fields(Tables)})

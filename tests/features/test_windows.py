@@ -2,6 +2,7 @@ import math
 
 import ibis
 import pandas as pd
+import pyarrow as pa
 import pytest
 from histories import features, of_one, orders, programme
 
@@ -22,7 +23,7 @@ def test_a_programmes_own_windows_become_features():
 
 
 def test_a_ratio_is_missing_unless_its_base_is_positive():
-    frame = ibis.memtable({"part": [1.0, 1.0, 1.0], "whole": [4.0, 0.0, -4.0]})
+    frame = ibis.memtable(pa.table({"part": [1.0, 1.0, 1.0], "whole": [4.0, 0.0, -4.0]}))
     got = frame.select(ratio=ratio(frame.part, frame.whole), change=change(frame.part, frame.whole))
     assert got.to_pyarrow().to_pydict() == {"ratio": [0.25, None, None], "change": [-0.75, None, None]}
 
