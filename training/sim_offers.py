@@ -114,7 +114,7 @@ def run_experiment(
     programme, latents = world.programme, world.latents
     rules = programme.guardrails
     segmented = programme.model_copy(update={"personas": ()})
-    effects = draw_effects(rng, programme, experiment.points)
+    effects = draw_effects(rng.spawn(1)[0], programme, experiment.points)
     days = np.arange(world.end - 7 * experiment.weeks, world.end, 7)
     constants = _constants(world, orders, returns, int(days[0]))
     takes_part = (contactable_until > days[0])[orders["member"]]

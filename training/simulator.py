@@ -36,6 +36,8 @@ START = date(2023, 1, 2)
 ALIAS_SHARE = 0.06
 ALIAS_ROWS = 0.4
 ALIASED_TABLES = ("orders", "events")
+DEMO_EXPERIMENT = Experiment(points=(0.03, 0.08))
+"""Effects twice the usual size: 20,000 members, the demo's, would rarely be enough to prove one of 1 to 4 points."""
 
 
 @dataclass(frozen=True)
@@ -134,15 +136,6 @@ def simulate(
         ],
     }
     return Simulation(tables, _truth(latents, outcome, tables["offers"]))
-
-
-def simulate_demo(programme: Programme) -> Simulation:
-    """Simulate the demo's programme.
-
-    Its effects are 3 to 8 percentage points instead of 1 to 4: with effects of a usual size, 20,000 members would
-    rarely be enough to prove one.
-    """
-    return simulate(20_000, 130, seed=7, programme=programme, experiment=Experiment(points=(0.03, 0.08)))
 
 
 def write(simulation: Simulation, out: Path) -> list[Path]:

@@ -175,6 +175,13 @@ def test_effects_are_drawn_for_every_segment_and_about_half_do_nothing(programme
     assert (drawn.query("kind == 'null'")[["gain", "loss"]] == 0).all(axis=None)
 
 
+def test_effects_depend_on_the_seed_and_not_on_the_number_of_members(programme):
+    brief = Experiment(weeks=1)
+    few, more = (simulate(n, 30, 1, programme=programme, experiment=brief).truth["effects"] for n in (100, 150))
+    drawn = ["policy_segment", "incentive_id", "kind", "gain", "loss", "basket", "redemption"]
+    pd.testing.assert_frame_equal(few[drawn], more[drawn])
+
+
 def test_the_truth_has_every_policy_segment_and_incentive_once(simulation, programme):
     effects = simulation.truth["effects"]
     assert len(effects) == len(POLICY_SEGMENTS) * len(programme.incentives)
