@@ -55,14 +55,16 @@ def decide_histories(
 
 def _checked(histories: Sequence[History], programme: Programme) -> Loaded:
     """Bring the rows into canonical form; a row that the weekly job would set aside is an error here."""
+    if programme.data.contacts is None and any(history.contacts for history in histories):
+        raise InputError("contacts: the programme has no such table and states consent_default instead; leave them out")
     loaded = tables_from_frames(programme, threads=1, **frames_of(histories))
     if problems := [str(finding) for finding in loaded.findings if finding.set_aside]:
         raise InputError("; ".join(problems))
     return loaded
 
 
-def frames_of(histories: Sequence[History]) -> dict[str, pd.DataFrame]:
-    """Return the tables of many histories, in the columns of the input contract."""
+def frames_of(histories: Sequence[History]) -> dict[str, Any]:
+    """Return the tables of many histories, in the columns of the input contract; orders are None if nobody ordered."""
     rows: dict[str, list[dict[str, Any]]] = {
         name: [
             {"member_id": history.member_id, **row.model_dump()}
@@ -72,11 +74,11 @@ def frames_of(histories: Sequence[History]) -> dict[str, pd.DataFrame]:
         for name in ROWS_OF_MEMBERS
     }
     rows["order_lines"] = [line.model_dump() for history in histories for line in history.order_lines]
-    if any(history.member for history in histories):
-        rows["members"] = [
-            {"member_id": history.member_id, **(history.member or MemberRow()).model_dump()} for history in histories
-        ]
-    return {name: _frame(name, of_table) for name, of_table in rows.items() if of_table or name == "orders"}
+    rows["members"] = [
+        {"member_id": history.member_id, **(history.member or MemberRow()).model_dump()} for history in histories
+    ]
+    given = {name: _frame(name, of_table) for name, of_table in rows.items() if of_table}
+    return {"orders": None, **given}
 
 
 def _frame(table: str, rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -155,7 +155,9 @@ def history_of(member_id: str, frames: Frames) -> dict[str, Any]:
     """One member's rows as the service's history request takes them."""
 
     def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-        return json.loads(frame.drop(columns="member_id", errors="ignore").to_json(orient="records", date_format="iso"))
+        text = frame.drop(columns="member_id", errors="ignore").to_json(orient="records", date_format="iso")
+        parsed: list[dict[str, Any]] = json.loads(text)
+        return parsed
 
     own = {
         name: frame[frame["member_id"] == member_id] for name, frame in frames.items() if name not in ("order_lines",)
@@ -262,7 +264,7 @@ def decision(member_id: str = "m001", **changed: Any) -> DecisionRecord:
 def _what_followed(
     tables: Any, member_ids: pd.Series, until: datetime, programme: Programme
 ) -> tuple[Mapping[int, pd.Series], pd.Series]:
-    orders = tables.orders.execute()
+    orders = tables.orders.to_pyarrow().to_pandas()
     after = orders[orders["ordered_at"] >= until]
     days = (after["ordered_at"] - until) / pd.Timedelta(days=1)
 

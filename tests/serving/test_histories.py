@@ -1,0 +1,77 @@
+"""Each history is decided about as if it had come alone, whatever it came with."""
+
+import pytest
+from builders import AS_OF, history_of
+
+from features.programme import Eligible
+from features.sources import load_tables
+from serving.contracts import History, ItemError
+from serving.decisions import decide_members
+from serving.histories import decide_histories, frames_of
+
+JOINED = {"member_id": "joined", "member": {"joined_at": "2025-03-01T00:00:00"}}
+STRANGER = {"member_id": "stranger", "events": [{"occurred_at": "2025-12-01T10:00:00", "event": "visit"}]}
+
+
+def decide(shop, *histories, programme=None) -> dict:
+    parsed = [History.model_validate(history) for history in histories]
+    as_of = shop.programme.instant(AS_OF)
+    return decide_histories(parsed, as_of, shop.bundle, shop.policy_table, programme or shop.programme)
+
+
+@pytest.fixture(scope="module")
+def members(shop) -> list[str]:
+    """Members who are recommended an incentive."""
+    as_of, tables = shop.programme.instant(AS_OF), load_tables(shop.programme, threads=1).tables
+    decided = decide_members(tables, as_of, shop.bundle, shop.policy_table, shop.programme)
+    return list(decided.loc[decided["recommended_incentive"].notna(), "member_id"])
+
+
+def test_histories_together_are_answered_as_one_by_one(shop, members):
+    histories = [history_of(member, shop.frames) for member in members[:3]] + [JOINED, STRANGER]
+    everybody = shop.programme.model_copy(update={"eligible": Eligible()})
+    together = decide(shop, *histories, programme=everybody)
+    alone = [decide(shop, history, programme=everybody) for history in histories]
+    assert together == {member: outcome for outcomes in alone for member, outcome in outcomes.items()}
+    assert together["joined"].state == "unknown"
+    assert together["stranger"].code == "no_history"
+
+
+def test_one_bad_history_does_not_spoil_the_others(shop, members):
+    good, bad = (history_of(member, shop.frames) for member in members[:2])
+    bad["orders"].append({"order_id": "odd", "ordered_at": "2025-12-01T10:00:00", "net_amount": -5.0})
+    outcomes = decide(shop, good, bad)
+    assert outcomes[good["member_id"]] == decide(shop, good)[good["member_id"]]
+    assert isinstance(outcomes[bad["member_id"]], ItemError)
+    assert "net_amount" in outcomes[bad["member_id"]].message
+
+
+def test_two_members_may_have_orders_of_the_same_id(shop, members):
+    first, second = (history_of(member, shop.frames) for member in members[:2])
+    for number, order in enumerate(zip(first["orders"], second["orders"], strict=False)):
+        order[0]["order_id"] = order[1]["order_id"] = f"same-{number}"
+    first["order_lines"] = second["order_lines"] = []
+    outcomes = decide(shop, first, second)
+    assert outcomes == decide(shop, first) | decide(shop, second)
+    assert not any(isinstance(outcome, ItemError) for outcome in outcomes.values())
+
+
+def test_consent_comes_from_the_history(shop, members):
+    history = history_of(members[0], shop.frames)
+    refused = {**history, "contacts": [{"channel": "email", "consent": False}]}
+    outcome = decide(shop, refused)[members[0]]
+    assert (outcome.recommended_incentive, outcome.no_offer_reason) == (None, "consent")
+
+
+def test_contacts_a_programme_does_not_use_are_not_ignored(shop, members):
+    data = shop.programme.data.model_copy(update={"contacts": None})
+    programme = shop.programme.model_copy(update={"data": data})
+    outcome = decide(shop, history_of(members[0], shop.frames), programme=programme)[members[0]]
+    assert outcome.code == "invalid_history"
+    assert "consent_default" in outcome.message
+
+
+def test_columns_nobody_gave_are_left_out_of_the_tables(shop, members):
+    frames = frames_of([History.model_validate(STRANGER)])
+    assert frames["orders"] is None
+    assert list(frames["events"]) == ["member_id", "occurred_at", "event"]
