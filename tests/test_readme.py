@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from features.programme import load_programme
+from training.simulator import simulate, write
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -28,8 +31,11 @@ def make_targets() -> set[str]:
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Path:
+    """Return a folder with the programme files and a small version of the demo's simulated tables."""
     shutil.copy(ROOT / "programme.toml", tmp_path)
     shutil.copytree(ROOT / "programmes", tmp_path / "programmes")
+    simulation = simulate(members=1_500, weeks=80, seed=3, programme=load_programme(tmp_path / "programme.toml"))
+    write(simulation, tmp_path / "demo" / "simulated")
     return tmp_path
 
 
