@@ -56,7 +56,9 @@ def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.
     raw = ", ".join(f"{_RAW}{name} AS ({ibis.to_sql(table)})" for name, table in vars(tables).items())
     plan = _plan(as_of, programme.model_dump_json(), backend.name)
     rows = backend.raw_sql(f"WITH {raw} SELECT * FROM ({plan}) AS features ORDER BY member_id")  # noqa: S608 -- our own
-    features: pd.DataFrame = rows.df().round(dict.fromkeys(feature_names(programme.windows), _DECIMALS))
+    features: pd.DataFrame = (
+        rows.df().astype({"member_id": "str"}).round(dict.fromkeys(feature_names(programme.windows), _DECIMALS))
+    )
     _FEATURE_TABLE.validate(features)
     return features
 
