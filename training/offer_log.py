@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -179,13 +179,23 @@ def _segments_at_assignment(offers: pd.DataFrame, tables: Tables, programme: Pro
     """Return logged policy segments, and for offers without one the segment known at the start of their week."""
     segments = offers["policy_segment"].astype("str")
     unplaced = offers[segments.isna()]
+    first_known = ibis.greatest(tables.orders.ordered_at, tables.orders.recorded_at).min().to_pyarrow().as_py()
     for week in sorted(unplaced["week"].unique()):
-        rows = unplaced[unplaced["week"] == week]
         start = programme.instant(week.to_pydatetime())
-        features = build_features(tables, start, programme)
-        placed = segment_members(features, fit_constants(features, programme, start), programme)
-        segments.loc[rows.index] = rows["member_id"].map(placed.set_index("member_id")["policy_segment"])
+        if first_known < start:  # before anybody had ordered, nobody had a segment
+            rows = unplaced[unplaced["week"] == week]
+            known = _segments_as_of(start, tables, programme)
+            segments.loc[rows.index] = rows["member_id"].map(known).astype("str")
     return segments
+
+
+def _segments_as_of(as_of: datetime, tables: Tables, programme: Programme) -> pd.Series:
+    """Return policy segments by member id. They depend on members and orders alone, so nothing else is read."""
+    unread = {name: getattr(tables, name).limit(0) for name in ("events", "order_lines", "offers", "contacts")}
+    features = build_features(replace(tables, **unread), as_of, programme)
+    without_personas = programme.model_copy(update={"personas": ()})
+    placed = segment_members(features, fit_constants(features, programme, as_of), without_personas)
+    return placed.set_index("member_id")["policy_segment"]
 
 
 def _evidence(offers: pd.DataFrame, control_id: str) -> tuple[pd.DataFrame, Evidence]:

@@ -205,6 +205,13 @@ def test_a_segment_that_was_not_logged_is_the_one_known_at_the_start_of_the_offe
     assert segments["o3"] == "low__mid", "a logged segment stands"
 
 
+def test_an_offer_to_a_member_nobody_knew_yet_is_in_no_segment() -> None:
+    too_early = offer("o3", "a", policy_segment=None, assigned_at="2025-05-01")
+    log = read([offer("o1", "stranger", policy_segment=None), offer("o2", "a"), too_early], [])
+    assert log.offers["offer_id"].tolist() == ["o2"]
+    assert "2 of 3 offers went to members in no policy segment; left out" in log.warnings
+
+
 def frequencies(share: float, logged: float) -> list[str]:
     """Warnings about 400 offers, a share of them treated, with propensities that say otherwise."""
     treated = int(400 * share)
