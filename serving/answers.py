@@ -22,6 +22,7 @@ from serving.contracts import (
 )
 from serving.histories import Outcome, decide_histories
 from serving.registry import resolve_bundle, resolve_policy_table
+from serving.segments import check_personas
 from serving.store import Publication, Store
 
 
@@ -118,6 +119,7 @@ class Answers:
 
 def open_answers(programme: Programme, bundle_folder: Path | None = None) -> Answers:
     """Load what the service answers with: the bundle, the policy table and the store."""
+    check_personas(programme)
     return Answers(
         programme=programme,
         bundle=resolve_bundle(programme, bundle_folder),

@@ -7,9 +7,9 @@ before, whole. Each names its as_of and versions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -19,17 +19,16 @@ import pyarrow.parquet as pq
 from features.checks import Finding
 from features.errors import RefusedError
 from features.programme import Programme
-from features.sources import Loaded, load_tables
+from features.sources import Loaded
 from serving.bundle import Evidence, ModelBundle, PolicyTable, Record
 from serving.decisions import Candidates, candidates, decide, refuse_unfit
 from serving.incentives import campaign_costs
+from serving.loading import Step, as_of_or_next_day, load
 from serving.records import DECISIONS_ARROW, decision_records, decision_table
 from serving.registry import resolve_bundle, resolve_policy_table
 from serving.store import Store
 
 CHUNK_ROWS = 20_000
-
-Step = Callable[[str], None]
 
 
 class Money(Record):
@@ -73,6 +72,7 @@ def score_programme(
     *,
     as_of: date | str | None = None,
     bundle_folder: Path | None = None,
+    loaded: Loaded | None = None,
     chunk_rows: int = CHUNK_ROWS,
     step: Step = lambda _: None,
 ) -> RunSummary:
@@ -88,6 +88,8 @@ def score_programme(
         Date or time, local unless it says otherwise; None means the day after the last row.
     bundle_folder
         A model bundle; None means the registry's champion.
+    loaded
+        The programme's tables if they are already read.
     chunk_rows
         Members decided about and written at once.
     step
@@ -103,19 +105,18 @@ def score_programme(
     RefusedError
         If the model saw data from after as_of, or nobody is eligible. The publication before stands.
     """
-    step("Read the tables")
-    loaded = load_tables(programme, threads=programme.training.threads, set_aside=out / "_set_aside")
+    loaded = loaded or load(programme, step, set_aside=out / "_set_aside")
     bundle = resolve_bundle(programme, bundle_folder)
     policy_table = resolve_policy_table(programme)
-    when = programme.instant(as_of if as_of is not None else day_after(programme, loaded.data_until))
+    when = as_of_or_next_day(programme, as_of, loaded.data_until)
     refuse_unfit(bundle, programme, when)
-    step("Build the features")
+    step("building the features")
     known = candidates(loaded.tables, when, programme)
     if known.features.empty:
         raise RefusedError(
             f"no member is eligible as of {programme.local_date(when)}; what was published before stands"
         )
-    step(f"Decide about {len(known.features):,} members")
+    step(f"deciding about {len(known.features):,} members")
     as_of_date = programme.local_date(when)
     file = out / f"as_of={as_of_date.isoformat()}" / "decisions.parquet"
     decisions = (decision_table(decide(part, bundle, policy_table, programme)) for part in known.chunks(chunk_rows))
@@ -129,11 +130,6 @@ def score_programme(
     summary = _summarise(programme, loaded, known, bundle, policy_table, file)
     file.with_name("_summary.json").write_text(summary.model_dump_json(indent=2), encoding="utf-8")
     return summary
-
-
-def day_after(programme: Programme, last: datetime) -> date:
-    """Return the first local date that all rows up to an instant lie before."""
-    return programme.local_date(last) + timedelta(days=1)
 
 
 def publish(decisions: Iterable[pa.Table], store: Store, staged: int, file: Path) -> None:

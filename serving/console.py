@@ -16,6 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from features.errors import WinbackError
+from serving.loading import Step
 
 if TYPE_CHECKING:
     from features.programme import Programme
@@ -31,9 +32,6 @@ AsOfOption = Annotated[
 ]
 
 PROGRAMME_FILE = Path("programme.toml")
-
-Step = Callable[[str], None]
-"""Tells the user what a long job is doing now."""
 
 
 @dataclass

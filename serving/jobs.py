@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.console import Step
+from serving.loading import Step, as_of_or_next_day, load
 
 if TYPE_CHECKING:
     from features.programme import Programme
-    from features.sources import Loaded
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -24,25 +22,6 @@ class JobResult:
     record: dict[str, Any]
     tables: dict[str, Rows] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-
-
-def load(programme: Programme, step: Step) -> Loaded:
-    """Read a programme's tables; rows set aside go to ``var/set_aside`` beside the programme file."""
-    from features.sources import load_tables
-
-    step("reading and checking the tables")
-    return load_tables(
-        programme,
-        threads=programme.training.threads,
-        set_aside=programme.path("var") / "set_aside" / programme.output.model,
-    )
-
-
-def as_of_or_next_day(programme: Programme, as_of: str | None, data_until: datetime) -> datetime:
-    """Return the as_of asked for, else the first moment of the local day after the last row."""
-    if as_of is not None:
-        return programme.instant(as_of)
-    return programme.instant(programme.local_date(data_until) + timedelta(days=1))
 
 
 def write_features(programme: Programme, as_of: str | None, out: Path, *, step: Step) -> JobResult:

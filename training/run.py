@@ -1,4 +1,7 @@
-"""The jobs behind the commands that learn: load, call, say what came out."""
+"""The jobs behind the commands that learn: load, call, say what came out.
+
+Each reads the programme's tables unless it is handed tables already loaded.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from features.errors import RefusedError
 from features.programme import Programme
 from features.sources import Loaded
 from serving.bundle import ModelBundle, save_policy_table
-from serving.console import Step
-from serving.jobs import JobResult, as_of_or_next_day, load
+from serving.jobs import JobResult
+from serving.loading import Step, as_of_or_next_day, load
 from serving.registry import load_champion, policy_file, set_champion
 from serving.scoring import score
 from training import backtest as backtests
@@ -32,9 +35,9 @@ CHURN_COLUMNS = ["model", "auc", "average_precision", "log_loss", "brier", "ece"
 VALUE_COLUMNS = ["model", "rmse", "tweedie_deviance", "spearman", "normalised_gini", "total_bias"]
 
 
-def train(programme: Programme, as_of: str | None, *, step: Step) -> JobResult:
+def train(programme: Programme, as_of: str | None, *, step: Step, loaded: Loaded | None = None) -> JobResult:
     """Fit the models on all snapshots known by a date, log and register them; a better model becomes champion."""
-    loaded = load(programme, step)
+    loaded = loaded or load(programme, step)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
     _refuse_beyond_data(instant, loaded, programme)
     step("looking back: features and outcomes at past dates")
@@ -65,9 +68,9 @@ def train(programme: Programme, as_of: str | None, *, step: Step) -> JobResult:
     return JobResult(record, {"model": [shown]}, _warnings(loaded, training))
 
 
-def backtest(programme: Programme, as_of: str | None, *, step: Step) -> JobResult:
+def backtest(programme: Programme, as_of: str | None, *, step: Step, loaded: Loaded | None = None) -> JobResult:
     """Back-test at a date, by default the latest one whose outcome is known."""
-    loaded = load(programme, step)
+    loaded = loaded or load(programme, step)
     latest = days_after(known_until(loaded.data_until, programme), -longest_horizon(programme), programme)
     instant = latest if as_of is None else programme.instant(as_of)
     step(f"training and scoring as of {programme.local_date(instant)}, and comparing with what happened")
@@ -89,9 +92,9 @@ def backtest(programme: Programme, as_of: str | None, *, step: Step) -> JobResul
     return JobResult(record, {**tables, **shown}, _warnings(loaded, result.training))
 
 
-def effects(programme: Programme, as_of: str | None, *, step: Step) -> JobResult:
+def effects(programme: Programme, as_of: str | None, *, step: Step, loaded: Loaded | None = None) -> JobResult:
     """Estimate what each incentive does and write the policy table."""
-    loaded = load(programme, step)
+    loaded = loaded or load(programme, step)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
     step(f"estimating effects from offers before {programme.local_date(instant)}")
     table = estimate_effects(loaded.tables, programme, instant)

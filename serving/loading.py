@@ -1,0 +1,36 @@
+"""How every job starts: the programme's tables read and checked, and the date it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from features.programme import Programme
+    from features.sources import Loaded
+
+Step = Callable[[str], None]
+"""Tells the user what a long job is doing now."""
+
+
+def load(programme: Programme, step: Step, *, set_aside: Path | None = None) -> Loaded:
+    """Check the programme's personas and read its tables.
+
+    Rows set aside are written to ``set_aside``, by default ``var/set_aside/<model>`` beside the programme file.
+    """
+    from features.sources import load_tables
+    from serving.segments import check_personas
+
+    check_personas(programme)
+    step("reading and checking the tables")
+    folder = set_aside or programme.path("var") / "set_aside" / programme.output.model
+    return load_tables(programme, threads=programme.training.threads, set_aside=folder)
+
+
+def as_of_or_next_day(programme: Programme, as_of: date | str | None, data_until: datetime) -> datetime:
+    """Return the as_of asked for, else the first moment of the local day after the last row."""
+    if as_of is not None:
+        return programme.instant(as_of)
+    return programme.instant(programme.local_date(data_until) + timedelta(days=1))
