@@ -13,11 +13,11 @@ from serving.console import (
     AsOfOption,
     JsonOption,
     ProgrammeOption,
-    Step,
     StrictOption,
     command,
     run_job,
 )
+from serving.loading import Step
 
 if TYPE_CHECKING:
     from features.programme import Programme
