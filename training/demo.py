@@ -32,6 +32,9 @@ WEEKS = 130
 SEED = 20
 COMPLETE_JOURNEY_AS_OF = "2017-12-02"
 
+CHURN_CAPTION = "Churn. Higher AUC is better; lower log loss, Brier score and calibration error (ECE) are."
+VALUE_CAPTION = "Value. Lower RMSE and deviance are better; higher Spearman and Gini; total bias near 0."
+
 NEXT_STEPS = (
     'Ask the service: `make serve`, then POST {"member_ids": ["M0000001"]} to http://127.0.0.1:3000/v1/score.',
     "Look at runs, figures and models: `.venv/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db`.",
@@ -81,7 +84,7 @@ def run_demo(folder: Path, *, members: int = MEMBERS, weeks: int = WEEKS, step: 
             name: rows
             for part in parts
             for name, rows in (
-                (f"{part.title}: back-test of churn as of {part.backtest_as_of}", part.backtest_tables["churn"]),
+                (f"{part.title}: back-test of churn as of {part.backtest_as_of}", part.backtest_tables[CHURN_CAPTION]),
                 (f"{part.title}: decisions as of {part.as_of}", part.decisions),
             )
         },
@@ -119,6 +122,7 @@ def _simulated(folder: Path, members: int, weeks: int, step: Step) -> page.Part:
     walk = _walk(programme, None, folder / "demo" / "decisions" / "simulated", step)
     truth, choices = simulation.truth["effects"], simulation.truth["choices"]
     rows = page.choice_rows(walk.policy, truth, choices)
+    page.effects_figure(walk.policy, truth, most_segments=4).savefig(folder / "demo" / "effects.png", dpi=130)
     return _part(
         walk,
         title="Simulated programme",
@@ -183,8 +187,8 @@ def _part(
         warnings=tuple(str(finding) for finding in walk.loaded.findings),
         backtest_as_of=programme.local_date(tested.as_of).isoformat(),
         backtest_tables={
-            "churn": page.records(tested.churn[page.BACKTEST_CHURN]),
-            "value": page.records(tested.value[page.BACKTEST_VALUE]),
+            CHURN_CAPTION: page.records(tested.churn[page.BACKTEST_CHURN]),
+            VALUE_CAPTION: page.records(tested.value[page.BACKTEST_VALUE]),
         },
         pictures=(
             page.picture(
@@ -204,6 +208,7 @@ def _part(
         members=page.example_members(walk.decisions),
         verdict=verdict,
         decisions=page.decision_rows(walk.decisions),
+        meanings=page.meanings(walk.decisions),
         choices=choices,
         choices_caption=choices_caption,
         effects=effects,

@@ -19,7 +19,20 @@ from training.explain import as_svg
 
 BACKTEST_CHURN = ["model", "auc", "log_loss", "brier", "ece", "ece_band_low", "ece_band_high"]
 BACKTEST_VALUE = ["model", "rmse", "tweedie_deviance", "spearman", "normalised_gini", "total_bias"]
-TIERS = ("high", "potential", "mid", "low")
+
+MEANINGS = {
+    "not_lapsed": "orders in the member's own rhythm; nothing to win back",
+    "no_effect": "offers enough to tell, and none recalls this kind of member",
+    "not_worth_it": "something recalls this kind of member, but costs more than it brings",
+    "insufficient_evidence": "too few randomised offers to this kind of member; a test would tell",
+    "observational_only": "past offers were targeted, not randomised, so what they did cannot be known",
+    "ineligible": "nothing that works is meant for this member",
+    "consent": "the member has not agreed to be contacted on the channel",
+    "cooldown": "got an offer lately; its response window must close first",
+    "message_cap": "already gets as many messages a week as the programme allows",
+    "cost_cap": "the offer would cost too large a share of what the member is worth",
+}
+"""What each reason to send nothing means."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,7 @@ class Part:
     members: Rows
     verdict: tuple[str, ...]
     decisions: Rows
+    meanings: dict[str, str]
     choices: Rows = ()
     choices_caption: str = ""
     effects: tuple[Picture, ...] = ()
@@ -89,12 +103,19 @@ def decision_rows(decisions: pd.DataFrame) -> Rows:
     return records(rows.sort_values("members", ascending=False).reset_index())
 
 
+def meanings(decisions: pd.DataFrame) -> dict[str, str]:
+    """Explain the reasons to send nothing that occur."""
+    occurring = set(decisions["no_offer_reason"].dropna())
+    return {reason: meaning for reason, meaning in MEANINGS.items() if reason in occurring}
+
+
 def example_members(decisions: pd.DataFrame, count: int = 3) -> Rows:
-    """Choose members with different decisions: for each of the most frequent, the one with most at stake."""
+    """Choose members with most at stake, of different decisions as far as there are different ones."""
     decision = decisions["recommended_incentive"].fillna(decisions["no_offer_reason"])
-    frequent = decision.value_counts().index[:count]
-    chosen = decisions.sort_values("value_at_stake", ascending=False).groupby(decision.rename("decision")).head(1)
-    return records(chosen.set_index(decision.loc[chosen.index]).loc[frequent])
+    ordered = decisions.assign(decision=decision).sort_values(["value_at_stake", "member_id"], ascending=[False, True])
+    turn = ordered.groupby("decision").cumcount()
+    frequency = -ordered["decision"].map(decision.value_counts())
+    return records(ordered.assign(turn=turn, frequency=frequency).sort_values(["turn", "frequency"]).head(count))
 
 
 def choice_rows(policy: PolicyTable, truth: pd.DataFrame, true_choices: pd.DataFrame) -> Rows:
@@ -116,10 +137,17 @@ def choice_rows(policy: PolicyTable, truth: pd.DataFrame, true_choices: pd.DataF
     return rows
 
 
-def effects_figure(policy: PolicyTable, truth: pd.DataFrame) -> Figure:
-    """Show each estimated effect on recall with its simultaneous interval, and the truth as a cross."""
+def effects_figure(policy: PolicyTable, truth: pd.DataFrame, *, most_segments: int | None = None) -> Figure:
+    """Show each estimated effect on recall with its simultaneous interval, and the truth as a cross.
+
+    With ``most_segments``, only so many policy segments are shown, those with a chosen incentive first.
+    """
     shown = effects_frame(policy).merge(truth[["policy_segment", "incentive_id", "recall"]])
     shown = shown.dropna(subset=["recall_value"]).reset_index(drop=True)
+    chosen_first = (
+        shown.groupby("policy_segment", sort=False)["chosen"].any().sort_values(ascending=False, kind="stable")
+    )
+    shown = shown[shown["policy_segment"].isin(chosen_first.index[:most_segments])].reset_index(drop=True)
     rows = np.arange(len(shown))[::-1]
     figure = Figure(figsize=(8.0, 1.2 + 0.19 * len(shown)), layout="constrained")
     axes = figure.subplots()
@@ -135,7 +163,7 @@ def effects_figure(policy: PolicyTable, truth: pd.DataFrame) -> Figure:
     axes.set_yticks(rows, [f"{s} · {i}" for s, i in zip(shown["policy_segment"], shown["incentive_id"], strict=True)])
     axes.tick_params(axis="y", labelsize=7)
     axes.set_xlabel("Effect on recall (added share of members who order again), 95 % simultaneous intervals")
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.02), ncols=3)
+    figure.legend(frameon=False, loc="outside upper center", ncols=3)
     axes.margins(y=0.02)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
