@@ -20,7 +20,7 @@ from training.calibrate import fit_calibrator, level_factor
 from training.churn import CHURN, ORDERS
 from training.evaluate import churn_metrics, value_metrics
 from training.snapshots import Population, Snapshot
-from training.spec import ModelSpec
+from training.spec import Growth, ModelSpec
 from training.value import VALUE
 
 MOST_ROUNDS = 600
@@ -67,11 +67,14 @@ class Training:
     out_of_time
         Whether these come from a later date than the rows learnt from; else there was only one date, and they are
         other members.
+    specs
+        What the models are.
     """
 
     bundle: ModelBundle
     held_out: pd.DataFrame
     out_of_time: bool
+    specs: tuple[ModelSpec, ...]
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ class Fitted:
     held_out: Floats
 
 
-def train(snapshots: Sequence[Snapshot], now: Population, programme: Programme) -> Training:
+def train(
+    snapshots: Sequence[Snapshot], now: Population, programme: Programme, *, growth: Growth | None = None
+) -> Training:
     """Fit all models of a programme.
 
     Parameters
@@ -93,11 +98,13 @@ def train(snapshots: Sequence[Snapshot], now: Population, programme: Programme) 
         The population the bundle will first be used on: it gives the constants and the reference profile.
     programme
         Settings of the programme.
+    growth
+        How trees are grown, by model, where it differs from the default.
     """
     everything = stack(snapshots)
     split = split_rows(snapshots)
     names = informative(everything.inputs)
-    specs = model_specs(programme)
+    specs = tuple(spec.grown(growth or {}) for spec in model_specs(programme))
     fitted = {spec.name: fit(spec, names, split, everything, programme) for spec in specs}
     outcomes = split.calibrate.labels
     held_out = _held_out(fitted, outcomes)
@@ -121,7 +128,7 @@ def train(snapshots: Sequence[Snapshot], now: Population, programme: Programme) 
         reference_profile={name: _profile(now.features[name]) for name in names if name in now.features},
         metrics=_metrics(held_out),
     )
-    return Training(bundle, held_out, split.out_of_time)
+    return Training(bundle, held_out, split.out_of_time, specs)
 
 
 def model_specs(programme: Programme) -> tuple[ModelSpec, ...]:

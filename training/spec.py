@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from serving.bundle import ModelName, Offset
@@ -16,6 +16,9 @@ GROWTH: Mapping[str, Any] = {
     "feature_fraction": 0.6,
 }
 """How trees are grown, for every programme. Small trees keep explaining a score cheap."""
+
+Growth = Mapping[ModelName, Mapping[str, Any]]
+"""LightGBM parameters by model."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +51,7 @@ class ModelSpec:
     among: str | None = None
     label_floor: float | None = None
     growth: Mapping[str, Any] = field(default_factory=lambda: GROWTH)
+
+    def grown(self, growth: Growth) -> ModelSpec:
+        """Return the same model with these parameters instead of its own where they say so."""
+        return replace(self, growth={**self.growth, **growth.get(self.name, {})})

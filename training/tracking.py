@@ -17,7 +17,7 @@ from serving.reasons import contributions
 from serving.registry import connect, register_bundle
 from training.evaluate import decile_table
 from training.explain import decile_figure, family_figure, gain_figure, reliability_figure, shap_figure
-from training.fit import Training, model_specs
+from training.fit import Training
 from training.snapshots import Population
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def log_training(training: Training, now: Population, programme: Programme, *, f
         mlflow.set_tags(
             {"bundle": bundle.version, "data_fingerprint": fingerprint, "held_out": kind, **_code_version()}
         )
-        mlflow.log_params(_parameters(programme))
+        mlflow.log_params(_parameters(training, programme))
         mlflow.log_metrics({name: value for name, value in bundle.metrics.items() if math.isfinite(value)})
         mlflow.log_text("\n".join(bundle.feature_names) + "\n", "features.txt")
         mlflow.log_text(bundle.constants.model_dump_json(indent=1), "constants.json")
@@ -89,11 +89,11 @@ def _families(columns: list[str], programme: Programme) -> dict[str, str]:
     return {name: known.get(name, "prior") for name in columns}
 
 
-def _parameters(programme: Programme) -> dict[str, object]:
+def _parameters(training: Training, programme: Programme) -> dict[str, object]:
     settings = {**programme.horizons.model_dump(), **programme.eligible.model_dump(), **programme.training.model_dump()}
     growth = {
         f"{spec.name}_{name}": value
-        for spec in model_specs(programme)
+        for spec in training.specs
         for name, value in {"objective": spec.objective, "offset": spec.offset, **spec.growth}.items()
     }
     return {**settings, **growth}

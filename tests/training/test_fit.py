@@ -151,3 +151,12 @@ def test_overlapping_past_dates_keep_each_member_on_one_side(snapshots):
 def test_when_nobody_ordered_training_is_refused(now):
     with pytest.raises(RefusedError, match="no member ordered"):
         train([snapshot(28, seed=5, ordering=False)], now, programme())
+
+
+def test_models_are_grown_as_told_and_otherwise_by_default(snapshots, now, learnt):
+    stumps = train(snapshots, now, programme(), growth={"churn": {"num_leaves": 2}})
+    churn, value = stumps.specs
+    assert churn.growth == {**learnt.specs[0].growth, "num_leaves": 2}
+    assert value == learnt.specs[1]
+    assert stumps.bundle.models["value"] == learnt.bundle.models["value"]
+    assert stumps.bundle.models["churn"].text.count("num_leaves=2\n") > 0
