@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-full lint format bench-backtest bench-demo docs constraints clean
+.PHONY: help demo serve test test-full lint format bench-quality bench-demo docs constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -45,8 +45,8 @@ format: $(STAMP)  ## let ruff rewrite
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-backtest: $(STAMP)  ## back-tests on public data against simple peers
-	$(BIN)/python benchmarks/backtests.py
+bench-quality: $(STAMP)  ## back-tests against peers, public and simulated data; DATA=folder adds Ta-Feng
+	$(BIN)/python benchmarks/quality.py
 
 bench-demo: $(STAMP)  ## the demo's wall time and peak memory
 	$(BIN)/python benchmarks/demo.py
@@ -55,7 +55,9 @@ docs: $(STAMP)  ## write the generated tables of docs/
 	$(BIN)/python docs/generate.py
 
 constraints: $(STAMP)  ## resolve newer versions into constraints.txt
-	$(BIN)/uv pip compile --quiet --upgrade --all-extras --no-emit-index-url --no-annotate --no-header pyproject.toml -o constraints.txt
+	@echo '# Exact versions of everything installed, for repeatable environments. Made by `make constraints`.' > $@.new
+	$(BIN)/uv pip compile --quiet --upgrade --all-extras --no-emit-index-url --no-annotate --no-header pyproject.toml >> $@.new
+	mv $@.new constraints.txt
 
 clean:  ## remove what the targets above make
 	rm -rf $(VENV) build demo var data out .coverage* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
