@@ -15,7 +15,7 @@ from serving.scoring import score
 from training.evaluate import churn_metrics, decile_table, value_metrics
 from training.fit import Training, train
 from training.labels import labels, refuse_immature
-from training.peers import PEERS
+from training.peers import PEERS, Peer
 from training.snapshots import Population, Snapshot, build_snapshots, observe
 
 OURS = "winback"
@@ -57,6 +57,8 @@ class BacktestResult:
         The as_ofs of its training snapshots.
     members
         One row per eligible member: our scores and what happened.
+    predictions
+        What each model expected of them, ours first, row by row: ``churn_probability`` and ``expected_value``.
     churn, value
         Metrics, one row per model, ours first.
     churn_deciles, value_deciles
@@ -67,6 +69,7 @@ class BacktestResult:
     training: Training
     learnt_from: tuple[datetime, ...]
     members: pd.DataFrame
+    predictions: dict[str, pd.DataFrame]
     churn: pd.DataFrame
     value: pd.DataFrame
     churn_deciles: pd.DataFrame
@@ -97,12 +100,14 @@ def rehearse(loaded: Loaded, as_of: datetime, programme: Programme) -> Rehearsal
     )
 
 
-def backtest(loaded: Loaded, as_of: datetime, programme: Programme) -> BacktestResult:
+def backtest(
+    loaded: Loaded, as_of: datetime, programme: Programme, *, peers: Mapping[str, Peer] = PEERS
+) -> BacktestResult:
     """Back-test the models and their peers at a past date; see :func:`rehearse` for when it refuses."""
     rehearsal = rehearse(loaded, as_of, programme)
     snapshots, now, happened = rehearsal.snapshots, rehearsal.now, rehearsal.happened
     scores = score(now.features, rehearsal.training.bundle)
-    predictions = {OURS: scores} | {name: peer(snapshots, now) for name, peer in PEERS.items()}
+    predictions = {OURS: scores} | {name: peer(snapshots, now) for name, peer in peers.items()}
     churn = {name: churn_metrics(happened["churned"], each["churn_probability"]) for name, each in predictions.items()}
     value = {name: value_metrics(happened["value"], each["expected_value"]) for name, each in predictions.items()}
     return BacktestResult(
@@ -110,6 +115,7 @@ def backtest(loaded: Loaded, as_of: datetime, programme: Programme) -> BacktestR
         training=rehearsal.training,
         learnt_from=tuple(each.as_of for each in snapshots),
         members=scores.merge(happened, on="member_id", validate="1:1"),
+        predictions=predictions,
         churn=_by_model(churn),
         value=_by_model(value),
         churn_deciles=decile_table(happened["churned"], scores["churn_probability"]),

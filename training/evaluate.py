@@ -79,6 +79,11 @@ def value_metrics(value: ArrayLike, expected_value: ArrayLike) -> dict[str, floa
     }
 
 
+def point_value(metric: Metric, actual: ArrayLike, predicted: ArrayLike) -> float:
+    """Return a metric's value with every member counted once."""
+    return _once(metric, *_paired(actual, predicted))
+
+
 def log_loss(actual: Floats, predicted: Floats, weights: Floats) -> Floats:
     """Mean negative log likelihood of 0/1 outcomes; probabilities are kept off 0 and 1 by a millionth."""
     chance = np.clip(predicted, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any, Final
 
+import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from scipy.special import expit
@@ -18,7 +20,12 @@ from training.snapshots import Population, Snapshot
 Peer = Callable[[Sequence[Snapshot], Population], pd.DataFrame]
 """Past snapshots and a population to its members' ``churn_probability`` and ``expected_value``, row by row."""
 
-TWEEDIE_POWER = 1.5
+TWEEDIE_POWER: Final = 1.5
+UNTUNED_ROUNDS: Final = 100
+PATIENCE: Final = 40
+BY_THE_BOOK: Final[Mapping[str, Any]] = {
+    "learning_rate": 0.05, "seed": 7, "deterministic": True, "force_row_wise": True, "num_threads": 2, "verbose": -1,
+}  # fmt: skip
 
 
 def base_rate(snapshots: Sequence[Snapshot], now: Population) -> pd.DataFrame:
@@ -46,12 +53,52 @@ def buy_till_you_die(snapshots: Sequence[Snapshot], now: Population) -> pd.DataF
     return _prediction(expit(now.priors["prior_churn_logit"].to_numpy()), now.priors["prior_expected_value"].to_numpy())
 
 
-PEERS: Mapping[str, Peer] = {
+def plain_lightgbm(snapshots: Sequence[Snapshot], now: Population) -> pd.DataFrame:
+    """Grow LightGBM on the same features without our priors, calibration or level, as one would by the book.
+
+    The number of rounds is where the loss on the latest snapshot is least, then all snapshots are learnt from.
+    """
+    binary = _grow({"objective": "binary"}, "churned", snapshots, now)
+    value = _grow({"objective": "tweedie", "tweedie_variance_power": TWEEDIE_POWER}, "value", snapshots, now)
+    return _prediction(binary, value)
+
+
+def _grow(objective: Mapping[str, Any], label: str, snapshots: Sequence[Snapshot], now: Population) -> Floats:
+    parameters = {**BY_THE_BOOK, **objective}
+    latest = snapshots[-1]
+    earlier = [each for each in snapshots if each.matured_at <= latest.as_of]
+    rounds = UNTUNED_ROUNDS
+    if earlier:
+        grow = _dataset(earlier, label)
+        booster = lgb.train(
+            parameters,
+            grow,
+            5 * UNTUNED_ROUNDS,
+            valid_sets=[_dataset([latest], label, reference=grow)],
+            callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
+        )
+        rounds = booster.best_iteration
+    return np.asarray(lgb.train(parameters, _dataset(snapshots, label), rounds).predict(_matrix(now)))
+
+
+def _dataset(snapshots: Sequence[Snapshot], label: str, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+    rows = np.vstack([_matrix(each) for each in snapshots])
+    labels = np.concatenate([each.labels[label].clip(lower=0) for each in snapshots])
+    return lgb.Dataset(rows, labels, reference=reference)
+
+
+def _matrix(population: Population) -> Floats:
+    return population.features.drop(columns=["member_id", "as_of"]).to_numpy(np.float64)
+
+
+PEERS: dict[str, Peer] = {
     "base rate": base_rate,
     "recency only": partial(regression, ("recency_days",)),
     "logistic on RFM": partial(regression, ("recency_days", "order_days", "value_total")),
     "BG/NBD + Gamma-Gamma": buy_till_you_die,
 }
+BENCH_PEERS: dict[str, Peer] = PEERS | {"plain LightGBM": plain_lightgbm}
+"""The peers, and one that takes as long as ours."""
 
 
 def _logarithms(features: pd.DataFrame, columns: Sequence[str]) -> Floats:

@@ -8,30 +8,19 @@ every watched metric, because a model that ranks better but misses the level sti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from training.evaluate import Metric, auc, log_loss, normalised_gini, paired_bootstrap, tweedie_deviance
+from training.compare import JUDGED, Judged
+from training.evaluate import paired_bootstrap
 
 COMPARED_MEMBERS: Final = 20_000
 """Larger windows are compared on so many members, drawn at random and always the same ones."""
 
 
-class _Watched(NamedTuple):
-    metric: Metric
-    actual: str
-    predicted: str
-    rising_is_worse: bool
-
-
-_WATCHED: Final = {
-    "log_loss": _Watched(log_loss, "churned", "churn_probability", rising_is_worse=True),
-    "auc": _Watched(auc, "churned", "churn_probability", rising_is_worse=False),
-    "tweedie_deviance": _Watched(tweedie_deviance, "value", "expected_value", rising_is_worse=True),
-    "normalised_gini": _Watched(normalised_gini, "value", "expected_value", rising_is_worse=False),
-}
+_WATCHED: Final = {name: JUDGED[name] for name in ("log_loss", "auc", "tweedie_deviance", "gini")}
 
 
 @dataclass(frozen=True)
@@ -104,7 +93,7 @@ def judge_challenger(
 
 def _check(
     name: str,
-    watched: _Watched,
+    watched: Judged,
     actual: pd.DataFrame,
     champion: pd.DataFrame,
     challenger: pd.DataFrame,

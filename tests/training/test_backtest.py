@@ -7,7 +7,7 @@ from builders import small_frames, small_programme
 from features.errors import RefusedError
 from features.sources import tables_from_frames
 from training.backtest import OURS, backtest
-from training.peers import PEERS
+from training.peers import BENCH_PEERS, PEERS
 
 AS_OF = "2025-09-01"
 
@@ -36,6 +36,16 @@ def test_ours_stands_beside_every_peer_in_both_tables(result):
     assert result.churn["log_loss"].between(0, 2).all()
     assert (result.value["rmse"] > 0).all()
     assert result.churn.set_index("model").loc["base rate", "auc"] == pytest.approx(0.5)
+
+
+def test_a_peer_asked_for_besides_is_judged_too(programme, frames):
+    asked = {name: BENCH_PEERS[name] for name in ("base rate", "plain LightGBM")}
+    result = backtest(tables_from_frames(programme, **frames), programme.instant(AS_OF), programme, peers=asked)
+    assert list(result.predictions) == result.churn["model"].tolist() == [OURS, *asked]
+    plain = result.predictions["plain LightGBM"]
+    assert len(plain) == len(result.members)
+    assert plain["churn_probability"].between(0, 1).all()
+    assert (plain["expected_value"] >= 0).all()
 
 
 def test_members_carry_scores_and_outcomes_and_the_deciles_hold_all_of_them(result):

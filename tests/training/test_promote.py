@@ -49,7 +49,7 @@ def test_an_equal_model_replaces_the_champion():
     outcomes, scores = window()
     verdict = judge_challenger(outcomes, champion=scores, challenger=scores)
     assert verdict.promote
-    assert verdict.reason == "not worse in log_loss, auc, tweedie_deviance, normalised_gini on 3,000 members"
+    assert verdict.reason == "not worse in log_loss, auc, tweedie_deviance, gini on 3,000 members"
 
 
 def test_a_worse_model_does_not_and_the_reason_says_where():
