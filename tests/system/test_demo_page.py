@@ -17,8 +17,9 @@ ROOT = Path(__file__).parents[2]
 QUIET = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync")  # fmt: skip
 OVERFLOWING = """
-return [...document.querySelectorAll("body *")].filter(e =>
-  !e.closest(".wide") && !e.closest("svg") && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 99));
+return [...document.querySelectorAll("body *")]
+  .filter(e => !e.closest(".wide") && !e.closest("svg") && e.getBoundingClientRect().right > innerWidth + 1)
+  .map(e => e.outerHTML.slice(0, 99));
 """
 
 
