@@ -9,7 +9,8 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 CHAMPION: Final = "champion"
+CHAMPIONS: Final = "champions"
+"""Tag of the model: the versions that have been champion, the current one last; what was rolled back is taken off."""
+CHAMPIONS_KEPT: Final = 50
 DATABASE: Final = "mlflow.db"
 
 
@@ -79,14 +83,67 @@ def register_bundle(bundle: ModelBundle, programme: Programme) -> int:
         )
     number = int(logged.registered_model_version)
     client.set_model_version_tag(name, str(number), "bundle", bundle.version)
-    if CHAMPION not in client.get_registered_model(name).aliases:
-        client.set_registered_model_alias(name, CHAMPION, str(number))
+    if champion_number(programme) is None:
+        set_champion(programme, number, reason="the first model")
     return number
 
 
-def set_champion(programme: Programme, number: int) -> None:
-    """Make a registered version the one that scores."""
-    connect(programme).set_registered_model_alias(programme.output.model, CHAMPION, str(number))
+def set_champion(programme: Programme, number: int, *, reason: str) -> None:
+    """Make a registered version the one that scores, and remember why and when, and which one it replaces."""
+    if champion_number(programme) != number:
+        _enthrone(programme, [*_champions(programme), number])
+    note(programme, number, "promoted", reason)
+
+
+def roll_back(programme: Programme, *, reason: str) -> tuple[int, int]:
+    """Make the champion before this one champion again; return the number taken off and the one that scores now.
+
+    Raises
+    ------
+    RefusedError
+        If there was none before.
+    """
+    champions = _champions(programme)
+    if len(champions) < 2:
+        raise RefusedError(f"model {programme.output.model!r} has had no other champion to go back to")
+    *before, taken_off = champions
+    _enthrone(programme, before)
+    note(programme, taken_off, "rolled_back", reason)
+    return taken_off, before[-1]
+
+
+def note(programme: Programme, number: int, what: str, reason: str) -> None:
+    """Tag a version with what was decided about it, why and when."""
+    client, name = connect(programme), programme.output.model
+    client.set_model_version_tag(name, str(number), what, reason)
+    client.set_model_version_tag(name, str(number), f"{what}_at", datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def notes(programme: Programme, number: int) -> Mapping[str, str]:
+    """Return the tags of a version."""
+    version_ = connect(programme).get_model_version(programme.output.model, str(number))
+    return dict(version_.tags)
+
+
+def champion_number(programme: Programme) -> int | None:
+    """Return the version that scores, None where there is none."""
+    if not _database(programme).exists():
+        return None
+    client = connect(programme)
+    import mlflow
+
+    try:
+        return int(client.get_model_version_by_alias(programme.output.model, CHAMPION).version)
+    except mlflow.MlflowException:
+        return None
+
+
+def version_numbers(programme: Programme) -> list[int]:
+    """Return the registered versions, the earliest first."""
+    if not _database(programme).exists():
+        return []
+    found = connect(programme).search_model_versions(f"name = '{programme.output.model}'")
+    return sorted(int(each.version) for each in found)
 
 
 def load_champion(programme: Programme) -> ModelBundle:
@@ -97,22 +154,53 @@ def load_champion(programme: Programme) -> ModelBundle:
     RefusedError
         If there is none, or it is not whole.
     """
-    name, folder = programme.output.model, programme.path(programme.output.tracking)
-    nothing = RefusedError(f"no champion of model {name!r} in {folder}; run `winback train` first")
-    if not (folder / DATABASE).exists():
-        raise nothing
-    client = connect(programme)
+    number = champion_number(programme)
+    if number is None:
+        name, folder = programme.output.model, programme.path(programme.output.tracking)
+        raise RefusedError(f"no champion of model {name!r} in {folder}; run `winback train` first")
+    return load_version(programme, number)
+
+
+def load_version(programme: Programme, number: int) -> ModelBundle:
+    """Load the bundle of a registered version.
+
+    Raises
+    ------
+    RefusedError
+        If there is no such version, or it is not whole.
+    """
+    name, known = programme.output.model, version_numbers(programme)
+    if number not in known:
+        there = f"there are {', '.join(map(str, known))}" if known else "run `winback train` first"
+        raise RefusedError(f"model {name!r} has no version {number}; {there}")
+    connect(programme)
     import mlflow
 
     try:
-        champion = client.get_model_version_by_alias(name, CHAMPION)
-    except mlflow.MlflowException as error:
-        raise nothing from error
-    try:
-        source = mlflow.artifacts.download_artifacts(f"models:/{name}/{champion.version}")
+        source = mlflow.artifacts.download_artifacts(f"models:/{name}/{number}")
     except (mlflow.MlflowException, OSError) as error:
-        raise RefusedError(f"version {champion.version} of model {name!r} has lost its files: {error}") from error
+        raise RefusedError(f"version {number} of model {name!r} has lost its files: {error}") from error
     return load_bundle(Path(source) / "data" / "bundle")
+
+
+def _database(programme: Programme) -> Path:
+    return programme.path(programme.output.tracking) / DATABASE
+
+
+def _champions(programme: Programme) -> list[int]:
+    """Return the versions that have been champion, the current one last, even if MLflow's own pages made it so."""
+    current = champion_number(programme)
+    if current is None:
+        return []
+    tags = connect(programme).get_registered_model(programme.output.model).tags
+    known = [int(number) for number in tags.get(CHAMPIONS, "").split()]
+    return known if known[-1:] == [current] else [*known, current]
+
+
+def _enthrone(programme: Programme, champions: Sequence[int]) -> None:
+    client, name = connect(programme), programme.output.model
+    client.set_registered_model_tag(name, CHAMPIONS, " ".join(map(str, champions[-CHAMPIONS_KEPT:])))
+    client.set_registered_model_alias(name, CHAMPION, str(champions[-1]))
 
 
 def _signature(bundle: ModelBundle) -> ModelSignature:

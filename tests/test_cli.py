@@ -22,10 +22,11 @@ def failing(error: Exception, json_file: Path) -> int:
 
 def test_help_names_every_command() -> None:
     shown = run(app, ["--help"]).output
-    assert all(name in shown for name in ("demo", "data", "features", "train", "backtest", "effects", "score", "serve"))
+    assert all(name in shown for name in ("train", "promote", "rollback", "backtest", "effects", "score"))
+    assert all(name in shown for name in ("demo", "data", "features", "serve"))
 
 
-@pytest.mark.parametrize("name", ["features", "train", "backtest", "effects", "score"])
+@pytest.mark.parametrize("name", ["features", "train", "promote", "rollback", "backtest", "effects", "score"])
 def test_a_missing_programme_file_is_bad_input(name: str, tmp_path: Path) -> None:
     result = run(app, [name, "--programme", str(tmp_path / "none.toml"), "--json", str(tmp_path / "out.json")])
     assert result.exit_code == 2

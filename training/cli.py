@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from features.programme import Programme
     from serving.jobs import JobResult
 
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; kept with the version in the registry.")]
+
 
 class Dataset(StrEnum):
     """Public data sets that come from the package registry."""
@@ -33,7 +35,7 @@ class Dataset(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the ``winback`` application."""
-    for run in (demo, data, train, backtest, effects):
+    for run in (demo, data, train, promote, rollback, backtest, effects):
         app.command()(run)
 
 
@@ -82,6 +84,40 @@ def train(
         from training import run
 
         return run.train(settings, as_of, step=step)
+
+    run_job(job, programme, json, strict=strict)
+
+
+def promote(
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    version: Annotated[int | None, typer.Option(min=1, help="Which one; default: the latest registered.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote it without judging it.")] = False,
+    reason: ReasonOption = None,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Judge a challenger again on what has happened since, and make it champion if it is not worse."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from training import champions
+
+        return champions.promote(settings, version, force=force, reason=reason, step=step)
+
+    run_job(job, programme, json, strict=strict)
+
+
+def rollback(
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    reason: ReasonOption = None,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Make the champion before this one champion again."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from training import champions
+
+        return champions.rollback(settings, reason=reason, step=step)
 
     run_job(job, programme, json, strict=strict)
 

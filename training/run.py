@@ -13,17 +13,16 @@ import pandas as pd
 from features.errors import RefusedError
 from features.programme import Programme
 from features.sources import Loaded
-from serving.bundle import ModelBundle, save_policy_table
+from serving.bundle import save_policy_table
 from serving.jobs import JobResult
 from serving.loading import Step, as_of_or_next_day, load
-from serving.registry import load_champion, policy_file, set_champion
-from serving.scoring import score
+from serving.registry import policy_file
 from training import backtest as backtests
+from training.champions import judge, record_verdict
 from training.effects import effects_frame, estimate_effects
 from training.fit import Training
 from training.fit import train as fit_models
 from training.labels import days_after, known_until, longest_horizon
-from training.promote import Promotion, judge_challenger
 from training.snapshots import build_snapshots, observe
 from training.tracking import log_training
 
@@ -47,11 +46,10 @@ def train(programme: Programme, as_of: str | None, *, step: Step, loaded: Loaded
     training = fit_models(snapshots, now, programme)
     bundle = training.bundle
     step("comparing with the champion")
-    promotion = _judge(loaded, instant, programme)
+    promotion = judge(loaded, instant, programme)
     step("logging the run and registering the model")
     number = log_training(training, now, programme, fingerprint=loaded.fingerprint)
-    if promotion.promote:
-        set_champion(programme, number)
+    record_verdict(programme, number, promotion)
     record = {
         "model": programme.output.model,
         "number": number,
@@ -115,39 +113,6 @@ def effects(programme: Programme, as_of: str | None, *, step: Step, loaded: Load
         {"policy table": [record], "choices": choices},
         (*(str(finding) for finding in loaded.findings), *table.warnings),
     )
-
-
-def _judge(loaded: Loaded, as_of: datetime, programme: Programme) -> Promotion:
-    """Compare champion and challenger on the latest matured window.
-
-    The challenger itself has learnt from that window, so an earlier one, trained in the same way before the window,
-    speaks for it.
-    """
-    champion = _champion(programme)
-    if champion is None:
-        return judge_challenger(pd.DataFrame(), champion=None, challenger=pd.DataFrame())
-    window = days_after(as_of, -longest_horizon(programme), programme)
-    if champion.trained_until > window:
-        judged = programme.local_date(days_after(champion.trained_until, longest_horizon(programme), programme))
-        return Promotion(
-            promote=False, reason=f"the champion has seen every window that could judge; again on {judged}"
-        )
-    try:
-        rehearsal = backtests.rehearse(loaded, window, programme)
-        scores = [score(rehearsal.now.features, model) for model in (champion, rehearsal.training.bundle)]
-    except RefusedError as error:
-        return Promotion(promote=False, reason=f"cannot be compared: {error}")
-    return judge_challenger(rehearsal.happened, champion=scores[0], challenger=scores[1])
-
-
-def _champion(programme: Programme) -> ModelBundle | None:
-    """Return the champion, or None where there is none that answers the programme's question."""
-    try:
-        champion = load_champion(programme)
-    except RefusedError:
-        return None
-    asked = (programme.horizons.churn_days, programme.horizons.value_days)
-    return champion if (champion.churn_days, champion.value_days) == asked else None
 
 
 def _refuse_beyond_data(as_of: datetime, loaded: Loaded, programme: Programme) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,13 +16,18 @@ from features.errors import RefusedError
 from features.programme import Programme, Windows, parse_programme
 from serving.bundle import ModelBundle, save_bundle, save_policy_table
 from serving.registry import (
+    champion_number,
     connect,
     load_champion,
+    load_version,
+    notes,
     policy_file,
     register_bundle,
     resolve_bundle,
     resolve_policy_table,
+    roll_back,
     set_champion,
+    version_numbers,
 )
 from serving.scoring import score
 
@@ -90,9 +96,29 @@ def test_a_later_bundle_waits_until_it_is_made_champion(registry):
     with mlflow.start_run():
         number = register_bundle(challenger, registry.programme)
     assert load_champion(registry.programme) == registry.bundle
-    set_champion(registry.programme, number)
+    set_champion(registry.programme, number, reason="better in a test")
     assert load_champion(registry.programme) == challenger
-    set_champion(registry.programme, registry.number)
+    assert notes(registry.programme, number)["promoted"] == "better in a test"
+    assert load_version(registry.programme, registry.number) == registry.bundle
+
+
+def test_rolling_back_returns_to_the_champion_before_and_says_why(registry):
+    taken_off, now = roll_back(registry.programme, reason="missed the level")
+    assert (taken_off, now) == (2, 1) == (max(version_numbers(registry.programme)), champion_number(registry.programme))
+    assert load_champion(registry.programme) == registry.bundle
+    told = notes(registry.programme, taken_off)
+    assert told["rolled_back"] == "missed the level"
+    assert datetime.fromisoformat(told["rolled_back_at"]).tzinfo is not None
+
+
+def test_there_is_nothing_to_go_back_to_before_the_first_champion(registry):
+    with pytest.raises(RefusedError, match="no other champion to go back to"):
+        roll_back(registry.programme, reason="again")
+
+
+def test_a_version_that_is_not_there_is_refused_with_those_that_are(registry):
+    with pytest.raises(RefusedError, match="no version 9; there are 1, 2"):
+        load_version(registry.programme, 9)
 
 
 def test_a_champion_whose_files_are_gone_is_refused(registry):
