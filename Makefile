@@ -26,10 +26,7 @@ serve: $(STAMP)  ## answer the CRM on 127.0.0.1:3000
 	$(BIN)/winback serve
 
 test: $(STAMP) lint  ## the core suite: Python only
-	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup -m "not system"
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(PYTEST) -n 2 --dist loadgroup -m "not system" --cov --cov-report=term
 
 test-full: $(if $(SKIP_CORE),$(STAMP),test)  ## adds what needs system packages, and installs them
 	tests/system/install
