@@ -17,11 +17,12 @@ from features import breadth, cadence, care, engagement, journey, price, rfm
 from features.catalogue import feature_names
 from features.programme import Programme
 from features.schemas import CONTRACTS, Tables
-from features.windows import Columns, PreparedTables, event_windows, order_windows, prepare
+from features.windows import CLOCK, Clock, Columns, PreparedTables, event_windows, order_windows, prepare
 
 _DECIMALS = 6
 _RAW = "raw_"
 """Prefix of the raw tables' names in a plan."""
+_CLOCK = "clock"
 
 
 def _all_finite(features: pd.DataFrame) -> bool:
@@ -53,9 +54,11 @@ def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.
         `member_id`, `as_of` and the features of the catalogue as float64, rounded to six decimals; missing is NaN.
     """
     backend = tables.orders.get_backend()
-    raw = ", ".join(f"{_RAW}{name} AS ({ibis.to_sql(table)})" for name, table in vars(tables).items())
-    plan = _plan(as_of, programme.model_dump_json(), backend.name)
-    rows = backend.raw_sql(f"WITH {raw} SELECT * FROM ({plan}) AS features ORDER BY member_id")  # noqa: S608 -- our own
+    inputs = {f"{_RAW}{name}": str(ibis.to_sql(table)) for name, table in vars(tables).items()}
+    inputs[_CLOCK] = f"SELECT TIMESTAMP '{as_of}' AS instant, DATE '{programme.local_date(as_of)}' AS today"
+    given = ", ".join(f"{name} AS ({query})" for name, query in inputs.items())
+    plan = _plan(programme.model_dump_json(), backend.name)
+    rows = backend.raw_sql(f"WITH {given} SELECT * FROM ({plan}) AS features ORDER BY member_id")  # noqa: S608 -- ours
     features: pd.DataFrame = (
         rows.df().astype({"member_id": "str"}).round(dict.fromkeys(feature_names(programme.windows), _DECIMALS))
     )
@@ -65,30 +68,35 @@ def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.
 
 def features_expression(tables: Tables, as_of: datetime, programme: Programme) -> ir.Table:
     """Return the features as a lazy Ibis table: one grouped pass per prepared table, joined by member."""
-    member = member_columns(tables, as_of, programme)
+    return _features(tables, Clock.at(as_of, programme), programme)
+
+
+def member_columns(tables: Tables, clock: Clock, programme: Programme) -> ir.Table:
+    """Return every column the families make; those that only serve others start with an underscore."""
+    member = _join(_passes(prepare(tables, clock, programme), programme))
+    return member.mutate(**_derived(member))
+
+
+def _features(tables: Tables, clock: Clock, programme: Programme) -> ir.Table:
+    member = member_columns(tables, clock, programme)
     return member.select(
         "member_id",
-        as_of=ibis.literal(as_of, type="timestamp(6)"),
+        as_of=clock.instant,
         **{name: member[name].cast("float64") for name in feature_names(programme.windows)},
     )
 
 
-def member_columns(tables: Tables, as_of: datetime, programme: Programme) -> ir.Table:
-    """Return every column the families make; those that only serve others start with an underscore."""
-    member = _join(_passes(prepare(tables, as_of, programme), programme))
-    return member.mutate(**_derived(member))
-
-
 @lru_cache
-def _plan(as_of: datetime, programme_json: str, dialect: str) -> str:
-    """Compile the features to SQL over `raw_` tables that are put in later.
+def _plan(programme_json: str, dialect: str) -> str:
+    """Compile the features to SQL over `raw_` tables and a clock that are put in later.
 
-    Compiling takes far longer than running the plan for one member, so members asked for one by one share it.
+    Compiling takes far longer than running the plan for one member, so all members and all as_ofs share it.
     """
     programme = Programme.model_validate_json(programme_json)
     unbound = {name: ibis.table(contract.schema, name=f"{_RAW}{name}") for name, contract in CONTRACTS.items()}
     tables = Tables(**{field.name: unbound[field.name] for field in fields(Tables)})
-    return str(ibis.to_sql(features_expression(tables, as_of, programme), dialect=dialect))
+    clock = Clock.read(ibis.table(CLOCK, name=_CLOCK))
+    return str(ibis.to_sql(_features(tables, clock, programme), dialect=dialect))
 
 
 def _passes(prepared: PreparedTables, programme: Programme) -> list[tuple[ir.Table, Columns]]:

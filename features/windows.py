@@ -26,6 +26,29 @@ _SECONDS_PER_DAY = 86_400
 _SECONDS_PER_HOUR = 3_600
 
 
+CLOCK = ibis.schema({"instant": "timestamp(6)", "today": "date"})
+"""What a clock says: the naive UTC instant of as_of, and the programme's calendar date at it."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When it is: the instant before which rows are known, and its local date, as scalars of a plan."""
+
+    instant: ir.TimestampScalar
+    today: ir.DateScalar
+
+    @classmethod
+    def at(cls, as_of: datetime, programme: Programme) -> Clock:
+        """Return the clock that stands at an as_of."""
+        today = ibis.literal(programme.local_date(as_of), type=CLOCK["today"])
+        return cls(ibis.literal(as_of, type=CLOCK["instant"]), today)
+
+    @classmethod
+    def read(cls, table: ir.Table) -> Clock:
+        """Return the clock that a table of one row tells, so that one plan holds for every as_of."""
+        return cls(table.instant.as_scalar(), table.today.as_scalar())
+
+
 @dataclass(frozen=True)
 class PreparedTables:
     """Rows known before as_of, with the columns features are written on.
@@ -65,26 +88,26 @@ def event_windows(windows: Windows) -> Days:
     return tuple(sorted({*windows.short_days, WEEKS_4, WEEKS_13}))
 
 
-def prepare(tables: Tables, as_of: datetime, programme: Programme) -> PreparedTables:
+def prepare(tables: Tables, clock: Clock, programme: Programme) -> PreparedTables:
     """Cut every table at as_of and add the ages features are written on.
 
     Parameters
     ----------
     tables : Tables
         Canonical tables.
-    as_of : datetime
-        Naive UTC instant. A row counts if both its own time and its `recorded_at` are before it.
+    clock : Clock
+        A row counts if both its own time and its `recorded_at` are before the instant.
     programme : Programme
-        Gives the time zone of as_of's date and the incentive id that stands for control.
+        Gives the incentive id that stands for control.
     """
-    events = _aged(_known(tables.events, "occurred_at", as_of), "occurred_at", as_of)
+    events = _aged(_known(tables.events, "occurred_at", clock), "occurred_at", clock)
     return PreparedTables(
-        orders=_orders(_known(tables.orders, "ordered_at", as_of), programme.local_date(as_of)),
-        order_lines=_order_lines(_known(tables.order_lines, "ordered_at", as_of), as_of),
+        orders=_orders(_known(tables.orders, "ordered_at", clock), clock),
+        order_lines=_order_lines(_known(tables.order_lines, "ordered_at", clock), clock),
         events=events,
-        complaints=_complaints(events, as_of),
-        offers=_offers(_known(tables.offers, "assigned_at", as_of), as_of, programme.guardrails.control_id),
-        members=_members(tables.members, as_of),
+        complaints=_complaints(events, clock),
+        offers=_offers(_known(tables.offers, "assigned_at", clock), clock, programme.guardrails.control_id),
+        members=_members(tables.members, clock),
     )
 
 
@@ -105,60 +128,56 @@ def change(now: ir.Value, before: ir.Value) -> ir.FloatingValue:
     return ratio(now, before) - 1
 
 
-def _known(table: ir.Table, own_time: str, as_of: datetime) -> ir.Table:
-    return table.filter(table[own_time] < as_of, table.recorded_at < as_of)
+def _known(table: ir.Table, own_time: str, clock: Clock) -> ir.Table:
+    return table.filter(table[own_time] < clock.instant, table.recorded_at < clock.instant)
 
 
-def _aged(table: ir.Table, own_time: str, as_of: datetime) -> ir.Table:
-    return table.mutate(age_days=(_seconds_before(as_of, table[own_time]) / _SECONDS_PER_DAY).ceil())
+def _aged(table: ir.Table, own_time: str, clock: Clock) -> ir.Table:
+    seconds = clock.instant.epoch_seconds() - table[own_time].epoch_seconds()
+    return table.mutate(age_days=(seconds / _SECONDS_PER_DAY).ceil())
 
 
-def _seconds_before(as_of: datetime, instant: ir.TimestampValue) -> ir.IntegerValue:
-    return ibis.literal(as_of, type="timestamp(6)").epoch_seconds() - instant.epoch_seconds()
-
-
-def _orders(orders: ir.Table, today: object) -> ir.Table:
+def _orders(orders: ir.Table, clock: Clock) -> ir.Table:
     in_time = ibis.window(group_by="member_id", order_by=["is_return", "ordered_on"])
-    day = ibis.literal(today, type="date")
     since_previous = orders.ordered_on.delta(orders.ordered_on.lag().over(in_time), unit="day")
     return orders.mutate(
-        age_days=day.delta(orders.ordered_on, unit="day"),
-        booked_age_days=day.delta(orders.booked_on, unit="day"),
+        age_days=clock.today.delta(orders.ordered_on, unit="day"),
+        booked_age_days=clock.today.delta(orders.booked_on, unit="day"),
         first_on=orders.ordered_on.first().over(in_time),
         gap_days=ibis.ifelse(orders.is_return, None, since_previous.nullif(0)),
     )
 
 
-def _order_lines(order_lines: ir.Table, as_of: datetime) -> ir.Table:
+def _order_lines(order_lines: ir.Table, clock: Clock) -> ir.Table:
     bought = order_lines.filter(
         order_lines.net_amount.fill_null(0) >= 0,
         order_lines.quantity.fill_null(1) > 0,
     )
-    return _aged(bought, "ordered_at", as_of)
+    return _aged(bought, "ordered_at", clock)
 
 
-def _complaints(events: ir.Table, as_of: datetime) -> ir.Table:
+def _complaints(events: ir.Table, clock: Clock) -> ir.Table:
     """Match each complaint with the member's next resolution after it."""
     handling = events.filter(events.event.isin(["complaint", "complaint_resolved"]))
     later = ibis.window(group_by="member_id", order_by=["occurred_at", "event"], preceding=0, following=None)
     resolution = ibis.ifelse(handling.event == "complaint_resolved", handling.occurred_at, None)
     handling = handling.mutate(resolved_at=resolution.min().over(later))
     complaints = handling.filter(handling.event == "complaint")
-    until = complaints.resolved_at.fill_null(ibis.literal(as_of, type="timestamp(6)"))
+    until = complaints.resolved_at.fill_null(clock.instant)
     return complaints.mutate(
         is_open=complaints.resolved_at.isnull(),
         waited_hours=(until.epoch_seconds() - complaints.occurred_at.epoch_seconds()) / _SECONDS_PER_HOUR,
     )
 
 
-def _offers(offers: ir.Table, as_of: datetime, control_id: str) -> ir.Table:
-    sent = _aged(offers.filter(offers.incentive_id != control_id), "assigned_at", as_of)
-    return sent.mutate(is_redeemed=sent.redeemed_at.fill_null(as_of) < as_of)
+def _offers(offers: ir.Table, clock: Clock, control_id: str) -> ir.Table:
+    sent = _aged(offers.filter(offers.incentive_id != control_id), "assigned_at", clock)
+    return sent.mutate(is_redeemed=sent.redeemed_at.fill_null(clock.instant) < clock.instant)
 
 
-def _members(members: ir.Table, as_of: datetime) -> ir.Table:
+def _members(members: ir.Table, clock: Clock) -> ir.Table:
     known = members.filter(
-        ibis.coalesce(members.joined_at, members.recorded_at) < as_of,
-        ibis.coalesce(members.recorded_at, members.joined_at) < as_of,
+        ibis.coalesce(members.joined_at, members.recorded_at) < clock.instant,
+        ibis.coalesce(members.recorded_at, members.joined_at) < clock.instant,
     )
-    return _aged(known, "joined_at", as_of).select("member_id", joined_days=ibis._.age_days)
+    return _aged(known, "joined_at", clock).select("member_id", joined_days=ibis._.age_days)

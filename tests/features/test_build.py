@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from histories import AS_OF, everything, features, orders, programme
 
+from features import build
 from features.build import build_features, features_expression
 from features.catalogue import feature_names
 from features.programme import Windows
@@ -54,6 +55,14 @@ def test_an_as_of_before_all_rows_gives_an_empty_table_of_the_same_form():
     got = features(as_of="2001-01-01", **everything())
     assert got.empty
     assert list(got.dtypes) == list(features(**everything()).dtypes)
+
+
+def test_one_compiled_plan_serves_every_as_of():
+    features(**everything())
+    compiled = build._plan.cache_info().misses
+    assert features(as_of="2025-06-01", **everything())["order_count"].sum() > 0
+    assert features(as_of="2025-09-01 12:30", **everything())["order_count"].sum() > 0
+    assert build._plan.cache_info().misses == compiled
 
 
 def test_the_plan_is_lazy_and_runs_to_the_same_numbers():
