@@ -49,10 +49,12 @@ class Report:
             self.console.print(f"[yellow]warning:[/] {_escape(message)}", soft_wrap=True)
 
     def show(self, result: JobResult) -> None:
-        """Print a job's tables and warnings, and keep its record."""
+        """Print a job's tables, text and warnings, and keep its record."""
         self.record = result.record
         for title, rows in result.tables.items():
             self.table(title, rows)
+        if result.text:
+            self.console.print(result.text, soft_wrap=True, markup=False, highlight=False, emoji=False)
         self.warn(result.warnings)
 
     def table(self, title: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -65,9 +67,12 @@ class Report:
 
     @contextmanager
     def progress(self) -> Iterator[Step]:
-        """Show the running step of a long job with its elapsed time, and keep finished steps on screen."""
+        """Show the running step of a long job with its elapsed time, and keep finished steps on screen.
+
+        It goes to standard error, so that what a command prints can be piped.
+        """
         columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Progress(*columns, console=self.console) as progress:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
 
             def step(description: str) -> None:
                 _finish(progress)

@@ -17,11 +17,12 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class JobResult:
-    """A job's outcome: a record for machines, tables and warnings for people."""
+    """A job's outcome: a record for machines, tables, warnings and text for people."""
 
     record: dict[str, Any]
     tables: dict[str, Rows] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    text: str = ""
 
 
 def write_features(programme: Programme, as_of: str | None, out: Path, *, step: Step) -> JobResult:
@@ -53,8 +54,8 @@ def explain_features(programme: Programme, as_of: str | None, *, step: Step) -> 
 
     loaded = load(programme, step)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
-    plan = ibis.to_sql(features_expression(loaded.tables, instant, programme), dialect="duckdb")
-    return JobResult({"as_of": programme.local_date(instant).isoformat(), "sql": str(plan)})
+    plan = str(ibis.to_sql(features_expression(loaded.tables, instant, programme), dialect="duckdb"))
+    return JobResult({"as_of": programme.local_date(instant).isoformat(), "sql": plan}, text=plan)
 
 
 def score(programme: Programme, as_of: str | None, out: Path, *, bundle_folder: Path | None, step: Step) -> JobResult:

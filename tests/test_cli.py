@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import duckdb
 import pytest
+from builders import small_frames, small_programme
 from typer.testing import CliRunner
 
 from features.errors import InputError, RefusedError
@@ -51,3 +53,12 @@ def test_warnings_fail_only_under_strict(strict: bool, code: int, tmp_path: Path
     assert exit_code == code
     written = json.loads((tmp_path / "out.json").read_text())
     assert (written["exit_code"], written["warnings"]) == (code, ["3 rows set aside [orders]"])
+
+
+def test_the_plan_is_printed_as_sql_and_nothing_else(tmp_path: Path) -> None:
+    programme = small_programme(tmp_path, small_frames(members=3)).path("programme.toml")
+    result = run(app, ["features", "--programme", str(programme), "--plan"])
+    assert result.exit_code == 0, result.output
+    (statement,) = duckdb.extract_statements(result.stdout)
+    assert "recency_days" in statement.query
+    assert "reading and checking the tables" in result.stderr
