@@ -14,6 +14,7 @@ from serving.bundle import ModelBundle
 from serving.scoring import score
 from training.evaluate import churn_metrics, decile_table, value_metrics
 from training.fit import Training, train
+from training.guard import refuse_leaks
 from training.labels import labels, refuse_immature
 from training.peers import PEERS, Peer
 from training.snapshots import Population, Snapshot, build_snapshots, observe
@@ -87,11 +88,12 @@ def rehearse(loaded: Loaded, as_of: datetime, programme: Programme) -> Rehearsal
     Raises
     ------
     RefusedError
-        If what happened after the date is not known yet, or there was nothing to learn from before it.
+        If what happened after the date is not known yet, there was nothing to learn from before it, or it leaked.
     """
     refuse_immature(as_of, loaded.data_until, programme)
     snapshots = build_snapshots(loaded.tables, as_of, programme)
     now = observe(loaded.tables, as_of, programme)
+    refuse_leaks(snapshots, now, programme)
     return Rehearsal(
         snapshots=snapshots,
         now=now,

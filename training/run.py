@@ -22,6 +22,7 @@ from training.champions import judge, record_verdict
 from training.effects import effects_frame, estimate_effects
 from training.fit import Training
 from training.fit import train as fit_models
+from training.guard import refuse_leaks
 from training.labels import days_after, known_until, longest_horizon
 from training.snapshots import build_snapshots, observe
 from training.tracking import log_training
@@ -42,6 +43,7 @@ def train(programme: Programme, as_of: str | None, *, step: Step, loaded: Loaded
     step("looking back: features and outcomes at past dates")
     snapshots = build_snapshots(loaded.tables, instant, programme)
     now = observe(loaded.tables, instant, programme)
+    refuse_leaks(snapshots, now, programme)
     step(f"fitting the models on {len(snapshots)} past dates")
     training = fit_models(snapshots, now, programme)
     bundle = training.bundle
