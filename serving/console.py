@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from features.programme import Programme
     from serving.jobs import JobResult
 
-EXIT_WARNINGS = 3
+EXIT_INPUT, EXIT_WARNINGS = 2, 3
 
 ProgrammeOption = Annotated[Path, typer.Option("--programme", help="The programme file.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")]
@@ -88,11 +89,12 @@ def command(json_file: Path | None = None, *, strict: bool = False) -> Iterator[
     report = Report(Console())
     try:
         yield report
-    except WinbackError as error:
+    except (WinbackError, OSError) as error:
+        exit_code = error.exit_code if isinstance(error, WinbackError) else EXIT_INPUT
         Console(stderr=True).print(f"[red]error:[/] {_escape(str(error))}", soft_wrap=True)
         failure = {"kind": type(error).__name__, "message": str(error)}
-        _write_json(json_file, {"exit_code": error.exit_code, "warnings": report.warnings, "error": failure})
-        raise typer.Exit(error.exit_code) from error
+        _write_json(json_file, {"exit_code": exit_code, "warnings": report.warnings, "error": failure})
+        raise typer.Exit(exit_code) from error
     exit_code = EXIT_WARNINGS if strict and report.warnings else 0
     _write_json(json_file, {"exit_code": exit_code, "warnings": report.warnings, **report.record})
     if exit_code:
@@ -146,5 +148,15 @@ def _write_json(file: Path | None, record: Mapping[str, Any]) -> None:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(record, ensure_ascii=False, indent=2, default=str) + "\n", encoding="utf-8")
+    text = json.dumps(_finite(record), ensure_ascii=False, indent=2, default=str, allow_nan=False)
+    temporary.write_text(text + "\n", encoding="utf-8")
     temporary.replace(file)
+
+
+def _finite(value: Any) -> Any:
+    """Return a record with null for numbers JSON does not know: NaN and infinities."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value

@@ -36,7 +36,14 @@ def test_a_missing_programme_file_is_bad_input(name: str, tmp_path: Path) -> Non
     assert json.loads((tmp_path / "out.json").read_text())["error"]["kind"] == "InputError"
 
 
-@pytest.mark.parametrize(("error", "code"), [(InputError("orders: bad"), 2), (RefusedError("too early"), 4)])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InputError("orders: bad"), 2),
+        (RefusedError("too early"), 4),
+        (PermissionError(13, "Permission denied", "/out/decisions"), 2),
+    ],
+)
 def test_the_exit_code_says_whose_fault_it_is(error: Exception, code: int, tmp_path: Path) -> None:
     assert failing(error, tmp_path / "out.json") == code
     assert json.loads((tmp_path / "out.json").read_text())["exit_code"] == code
@@ -62,3 +69,18 @@ def test_the_plan_is_printed_as_sql_and_nothing_else(tmp_path: Path) -> None:
     (statement,) = duckdb.extract_statements(result.stdout)
     assert "recency_days" in statement.query
     assert "reading and checking the tables" in result.stderr
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    programme = small_programme(tmp_path, small_frames(members=3)).path("programme.toml")
+    in_the_way = tmp_path / "orders.parquet" / "features.parquet"
+    result = run(app, ["features", "--programme", str(programme), "--out", str(in_the_way)])
+    assert result.exit_code == 2
+    assert "orders.parquet" in result.stderr
+
+
+def test_the_json_file_has_null_for_what_json_does_not_know(tmp_path: Path) -> None:
+    with command(tmp_path / "out.json") as report:
+        report.record = {"auc": float("nan"), "rows": [{"low": float("-inf"), "n": 3}], "bounds": (float("inf"), 0.5)}
+    written = json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail)
+    assert (written["auc"], written["rows"], written["bounds"]) == (None, [{"low": None, "n": 3}], [None, 0.5])
