@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from features.errors import InputError
 
 if TYPE_CHECKING:
     from features.programme import Programme
@@ -30,7 +32,18 @@ def load(programme: Programme, step: Step, *, set_aside: Path | None = None) -> 
 
 
 def as_of_or_next_day(programme: Programme, as_of: date | str | None, data_until: datetime) -> datetime:
-    """Return the as_of asked for, else the first moment of the local day after the last row."""
-    if as_of is not None:
-        return programme.instant(as_of)
-    return programme.instant(programme.local_date(data_until) + timedelta(days=1))
+    """Return the as_of asked for, else the first moment of the local day after the last row.
+
+    Raises
+    ------
+    InputError
+        If it is later than the first moment of tomorrow: what happens until then is not known, and decisions as of a
+        mistyped year would stand as the latest ever after.
+    """
+    if as_of is None:
+        return programme.instant(programme.local_date(data_until) + timedelta(days=1))
+    asked = programme.instant(as_of)
+    tomorrow = programme.local_date(datetime.now(UTC).replace(tzinfo=None)) + timedelta(days=1)
+    if asked > programme.instant(tomorrow):
+        raise InputError(f"{as_of} lies in the future; the latest date that can be asked for is {tomorrow}")
+    return asked

@@ -14,6 +14,7 @@ import pytest
 from builders import AS_OF, decision, small_programme
 
 from features.errors import RefusedError
+from features.programme import Eligible
 from serving.batch import publish, score_programme
 from serving.bundle import save_bundle, save_policy_table
 from serving.records import decision_records, decision_table
@@ -94,8 +95,9 @@ def test_a_model_that_saw_what_came_after_is_refused(programme, tmp_path):
 
 
 def test_nothing_is_published_when_nobody_is_eligible(programme, tmp_path):
+    of_the_last_day = programme.model_copy(update={"eligible": Eligible(ordered_within_days=1)})
     with pytest.raises(RefusedError, match="no member is eligible"):
-        run(programme, tmp_path, as_of="2029-01-01")
+        run(of_the_last_day, tmp_path, as_of="2026-01-07")
     assert not list(tmp_path.glob("as_of=*"))
 
 
