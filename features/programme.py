@@ -171,6 +171,9 @@ class Guardrails(Settings):
         0.02, description="the effect on recall, above the floor, that a test should be able to show"
     )
     loss_tolerance: Amount = Field(0.0, description="money per member the lower bound of net value may fall below zero")
+    upgrade_margin: Amount = Field(
+        0.0, description="money per member a dearer incentive must surely bring beyond the cheapest effective one"
+    )
     min_treated: Annotated[int, Field(ge=1)] = Field(200, description="fewer offers than this are no evidence")
     min_control: Annotated[int, Field(ge=1)] = Field(200, description="fewer controls than this are no evidence")
     response_days: Days = Field(28, description="window in which an order counts as a response to an offer")

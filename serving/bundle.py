@@ -95,6 +95,8 @@ class FittedModel(Record):
     text: str = Field(repr=False)
     objective: str
     offset: Offset | None = None
+    offset_weight: float = Field(1.0, ge=0, le=1, description="share of the offset that the trees started from")
+    offset_shift: float = Field(0.0, description="what was added to it, so that the start had the right level")
     offset_mean: float = Field(0.0, description="mean offset of the rows trained on")
 
     @cached_property
@@ -133,7 +135,7 @@ class ModelBundle(Record):
     constants: FittedConstants
     models: dict[ModelName, FittedModel]
     calibrators: dict[ModelName, Calibrator] = Field(default_factory=dict)
-    value_factor: float = Field(1.0, gt=0, description="level of the value model: actual over predicted")
+    value_factor: float = Field(1.0, gt=0, description="brings values to the level of the coming window")
     reference_profile: dict[str, ColumnProfile] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
 
@@ -183,11 +185,21 @@ class Effect(Record):
     why: str
 
 
+class Advantage(Record):
+    """What a dearer effective incentive brings beyond a cheaper one in the same segment, compared directly."""
+
+    policy_segment: str
+    incentive_id: str
+    over: str
+    net: Estimate = Field(description="added value after cost, per member")
+
+
 class Choice(Record):
     """The incentive a policy segment gets, or why it gets none."""
 
     incentive_id: str | None
     reason: str | None
+    why: str = Field("", description="why no cheaper one and, if so, why a dearer one; or why nothing")
     needed_sample: int | None = Field(None, description="members per arm that a test would need")
 
 
@@ -204,6 +216,7 @@ class PolicyTable(Record):
     maturing: int = Field(0, description="offers left out because their response window is still open")
     warnings: tuple[str, ...] = Field((), description="what is wrong with the offer log")
     effects: tuple[Effect, ...] = ()
+    advantages: tuple[Advantage, ...] = ()
     choices: dict[str, Choice] = Field(default_factory=dict)
 
     @cached_property

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from features.programme import Guardrails, Incentive, Programme
 from serving.assignment import assign
-from serving.bundle import Choice, Effect, Estimate, Evidence, PolicyTable
+from serving.bundle import Advantage, Choice, Effect, Estimate, Evidence, PolicyTable
 from serving.consent import consenting
 from serving.incentives import eligible_incentives
 
@@ -77,7 +77,7 @@ def judge(
 
 
 def _judge_net(net: Estimate, loss_tolerance: float) -> tuple[Verdict, str]:
-    low = net.value - norm.ppf(NET_CONFIDENCE) * net.se
+    low = _least(net)
     amounts = f"net value per member is {net.value:.2f}, with 90 % confidence at least {low:.2f}"
     if low >= -loss_tolerance:
         return "effective", f"recalls, and {amounts}"
@@ -122,20 +122,81 @@ def effective_by_cost(effects: Iterable[Effect], incentives: Iterable[Incentive]
     return sorted(effective, key=lambda effect: (effect.cost_per_member, effect.incentive_id))
 
 
-def cheapest_effective(effects: Sequence[Effect], incentives: Iterable[Incentive], guardrails: Guardrails) -> Choice:
-    """Choose among nothing and the lowest-cost effective incentive of one policy segment.
+def with_upgrade(ranked: Sequence[Effect], advantages: Iterable[Advantage], guardrails: Guardrails) -> Effect:
+    """Choose the cheapest of effective incentives, or the dearer one whose net value surely beats it.
+
+    Parameters
+    ----------
+    ranked
+        Effective incentives of one segment, cheapest first; at least one.
+    advantages
+        Direct contrasts within that segment.
+    guardrails
+        Of which ``upgrade_margin`` must lie below an upgrade's lower bound.
+    """
+    cheapest = ranked[0]
+    dearer = {effect.incentive_id: effect for effect in ranked[1:]}
+    upgrades = [
+        advantage
+        for advantage in advantages
+        if advantage.over == cheapest.incentive_id
+        and advantage.incentive_id in dearer
+        and _least(advantage.net, among=len(dearer)) > guardrails.upgrade_margin
+    ]
+    if not upgrades:
+        return cheapest
+    return dearer[max(upgrades, key=lambda upgrade: (upgrade.net.value, upgrade.incentive_id)).incentive_id]
+
+
+def _least(net: Estimate, *, among: int = 1) -> float:
+    """Return the lower bound that so many net values keep at once with 90 % confidence."""
+    return float(net.value - norm.isf((1 - NET_CONFIDENCE) / among) * net.se)
+
+
+def cheapest_effective(
+    effects: Sequence[Effect],
+    incentives: Iterable[Incentive],
+    guardrails: Guardrails,
+    *,
+    advantages: Sequence[Advantage] = (),
+) -> Choice:
+    """Choose among nothing, the lowest-cost effective incentive of one policy segment and upgrades of it.
 
     Where nothing is effective, the reason is that of the incentive nearest to being so: one not yet known to fail
     comes before one that does not pay, and that before one that does not work.
     """
     ranked = effective_by_cost(effects, incentives)
     if ranked:
-        return Choice(incentive_id=ranked[0].incentive_id, reason=None)
+        chosen = with_upgrade(ranked, advantages, guardrails)
+        return Choice(incentive_id=chosen.incentive_id, reason=None, why=_why(chosen, ranked, effects, advantages))
     verdicts = {effect.verdict for effect in effects}
     reason = next((reason for reason in _REASONS if reason in verdicts), "insufficient_evidence")
-    open_questions = [effect for effect in effects if effect.verdict == reason == "insufficient_evidence"]
+    nearest = sorted((effect for effect in effects if effect.verdict == reason), key=lambda effect: effect.incentive_id)
+    why = "; ".join(f"{effect.incentive_id}: {effect.why}" for effect in nearest) or "nothing may be offered here"
+    open_questions = nearest if reason == "insufficient_evidence" else []
     needed = min((needed_sample(effect, guardrails) for effect in open_questions), default=None)
-    return Choice(incentive_id=None, reason=reason, needed_sample=needed)
+    return Choice(incentive_id=None, reason=reason, why=why, needed_sample=needed)
+
+
+def _why(chosen: Effect, ranked: Sequence[Effect], effects: Iterable[Effect], advantages: Iterable[Advantage]) -> str:
+    """Say why nothing cheaper and, for an upgrade, what it is worth beyond the cheapest that works."""
+    passed_over = [
+        f"not {effect.incentive_id}: {effect.why}"
+        for effect in sorted(effects, key=lambda effect: effect.incentive_id)
+        if effect.verdict != "effective" and not effect.cost_per_member >= chosen.cost_per_member
+    ]
+    if chosen is ranked[0]:
+        return "; ".join([f"{chosen.incentive_id} is the cheapest that works", *passed_over])
+    (net,) = (
+        advantage.net
+        for advantage in advantages
+        if (advantage.incentive_id, advantage.over) == (chosen.incentive_id, ranked[0].incentive_id)
+    )
+    gain = (
+        f"compared directly with {ranked[0].incentive_id}, the cheapest that works, {chosen.incentive_id} brings "
+        f"{net.value:.2f} more per member after cost, surely {_least(net, among=len(ranked) - 1):.2f}"
+    )
+    return "; ".join([gain, *passed_over])
 
 
 def decide(
@@ -203,7 +264,9 @@ def _recommend_in(
     ids = [effect.incentive_id for effect in ranked]
     may_get = eligible[ids].to_numpy(dtype=bool)
     may_be_sent = may_get & consented[ids].to_numpy(dtype=bool)
-    offers = _offers(ranked).iloc[may_be_sent.argmax(axis=1)].set_index(members.index)
+    advantages = [advantage for advantage in policy.advantages if advantage.policy_segment == segment]
+    best = _best(ranked, may_be_sent, advantages, programme.guardrails)
+    offers = _offers(ranked).iloc[best].set_index(members.index)
     guardrails = programme.guardrails
     bites = {
         "ineligible": ~may_get.any(axis=1),
@@ -216,6 +279,20 @@ def _recommend_in(
     free = first == ""
     advice: pd.DataFrame = offers.where(free)
     return advice.assign(evidence=policy.evidence, no_offer_reason=first.mask(free))
+
+
+def _best(
+    ranked: Sequence[Effect], may_be_sent: np.ndarray, advantages: Sequence[Advantage], guardrails: Guardrails
+) -> np.ndarray:
+    """Choose for each member among what they may be sent; return places in ``ranked``, the first for want of any."""
+    kinds, kind = np.unique(may_be_sent, axis=0, return_inverse=True)
+    chosen = np.zeros(len(kinds), dtype=int)
+    for number, allowed in enumerate(kinds):
+        places = np.flatnonzero(allowed)
+        if len(places):
+            choice = with_upgrade([ranked[int(place)] for place in places], advantages, guardrails)
+            chosen[number] = ranked.index(choice)
+    return chosen[kind]
 
 
 def _offers(effects: Iterable[Effect]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The difference between two arms of an offer log: weighted means, errors clustered by member, score intervals."""
+"""The difference between two arms of an offer log: adjusted means, errors clustered by member, score intervals."""
 
 from __future__ import annotations
 
@@ -35,7 +35,12 @@ class Arm:
         n = len(self.weights)
         shares = self.weights / self.weights.sum() * np.sqrt(n / (n - 1))
         moves = shares[:, None] * (self.outcomes - self.mean)
-        return np.column_stack([np.bincount(self.members, move, members) for move in moves.T])
+        return _by_member(self.members, moves, members)
+
+    @property
+    def last_member(self) -> int:
+        """Highest number of any member who takes part."""
+        return int(self.members.max())
 
     @property
     def effective_size(self) -> float:
@@ -43,18 +48,63 @@ class Arm:
         return float(self.weights.sum() ** 2 / (self.weights**2).sum())
 
 
+@dataclass(frozen=True)
+class AdjustedArm(Arm):
+    """An arm compared with what was expected: the mean everybody would have had under it, doubly robust (AIPW).
+
+    Attributes
+    ----------
+    expected
+        What each of the arm's own offers was expected to bring.
+    everybody
+        What every offer of the comparison, whichever arm it was in, would be expected to bring in this one.
+    everybodys_members
+        Whom those offers were made to.
+    fitted
+        Numbers fitted to the arm's own offers to expect so.
+    """
+
+    expected: np.ndarray
+    everybody: np.ndarray
+    everybodys_members: np.ndarray
+    fitted: int
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean expectation over everybody, corrected by how far the arm's own offers were off it."""
+        off = self.weights @ (self.outcomes - self.expected) / self.weights.sum()
+        return np.asarray(self.everybody.mean(axis=0) + off)
+
+    def influence(self, members: int) -> np.ndarray:
+        """Return what each of so many members moves the means by; a member's offers count together."""
+        n = len(self.weights)
+        shares = self.weights / self.weights.sum() * np.sqrt(n / (n - self.fitted))
+        off = self.outcomes - self.expected
+        own = shares[:, None] * (off - np.average(off, axis=0, weights=self.weights))
+        spread = (self.everybody - self.everybody.mean(axis=0)) / len(self.everybody)
+        corrected = _by_member(self.members, own, members)
+        return corrected + _by_member(self.everybodys_members, spread, members)
+
+    @property
+    def last_member(self) -> int:
+        """Highest number of any member who takes part."""
+        return int(self.everybodys_members.max())
+
+
 class Contrast:
     """Treated against control, outcome by outcome.
 
-    With equal weights and no member in it twice this is the textbook difference in means with Welch's standard error.
+    With equal weights, no adjustment and no member in it twice this is the textbook difference in means with Welch's
+    standard error.
     """
 
     def __init__(self, treated: Arm, control: Arm) -> None:
-        members = 1 + max(int(treated.members.max()), int(control.members.max()))
+        members = 1 + max(treated.last_member, control.last_member)
         moved, still = treated.influence(members), control.influence(members)
         self.arms = (treated, control)
         self.difference = treated.mean - control.mean
-        self.se = np.sqrt(((moved - still) ** 2).sum(axis=0))
+        self.influence = moved - still
+        self.se = np.sqrt((self.influence**2).sum(axis=0))
         self._variances = ((moved**2).sum(axis=0), (still**2).sum(axis=0))
         self._covariance = (moved * still).sum(axis=0)
 
@@ -81,6 +131,11 @@ class Contrast:
         down = _joined(treated - low, control_high - control, correlation)
         up = _joined(high - treated, control - control_low, correlation)
         return treated - control - down, treated - control + up
+
+
+def _by_member(members: np.ndarray, moves: np.ndarray, count: int) -> np.ndarray:
+    sums: np.ndarray = np.column_stack([np.bincount(members, move, count) for move in moves.T])
+    return sums
 
 
 def _joined(one: float, other: float, correlation: float) -> float:

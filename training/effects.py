@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -11,18 +13,49 @@ from scipy.stats import norm
 
 from features.programme import Guardrails, Programme
 from features.schemas import Tables
-from serving.bundle import Effect, Estimate, Evidence, PolicyTable
+from serving.bundle import Advantage, Effect, Estimate, Evidence, PolicyTable
 from serving.incentives import offered_in
-from serving.policy import cheapest_effective, judge, needed_sample
+from serving.policy import cheapest_effective, effective_by_cost, judge, needed_sample
 from serving.segments import POLICY_SEGMENTS
-from training.contrast import Arm, Contrast
+from training.contrast import Contrast
+from training.multiplicity import interval_z, step_down
 from training.offer_log import OfferLog, read_offer_log
+from training.prognosis import foresee
+from training.segment_log import FORESEEN, OUTCOMES, SegmentLog
 
-OUTCOMES: Final = ("recall", "margin", "net")
-SMALLEST_ARM: Final = 2
+RECALL, NET = OUTCOMES.index("recall"), OUTCOMES.index("net")
+FORESEEABLE: Final = 2_000
+"""Fewer offers than this are compared as they are: nothing can be learnt of what was foreseeable."""
+APART_Z: Final = 5.0
+"""Adjusted and plain estimates estimate the same; beyond so many standard errors of their difference, a warning."""
+NEGLIGIBLE: Final = 1e-6
 UNKNOWN: Final = Estimate(
     value=np.nan, se=np.nan, low=np.nan, high=np.nan, simultaneous_low=np.nan, simultaneous_high=np.nan
 )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An incentive against control in one policy segment.
+
+    ``separation`` is how many standard errors the detectable effect is, as far as sizes and the segment's recall alone
+    tell; ``recalls`` whether the step-down test puts the effect on recall above the floor.
+    """
+
+    segment: str
+    incentive_id: str
+    n_treated: int
+    n_control: int
+    cost_per_member: float
+    redemption_rate: float
+    separation: float
+    contrast: Contrast | None
+    plain: Contrast | None
+    recalls: bool = False
+
+    def is_large(self, guardrails: Guardrails) -> bool:
+        """Whether there are offers enough to be any evidence."""
+        return self.n_treated >= guardrails.min_treated and self.n_control >= guardrails.min_control
 
 
 def estimate_effects(tables: Tables, programme: Programme, as_of: datetime) -> PolicyTable:
@@ -50,25 +83,17 @@ def effects_of_log(log: OfferLog, programme: Programme, as_of: datetime) -> Poli
     """Estimate the effects an offer log with outcomes shows.
 
     Treated offers of a segment are compared with its control offers of the same weeks, weighted by one over the
-    propensity. Offers of a member count together in standard errors. Simultaneous intervals are Sidak's over all
-    comparisons that have enough offers. Recall gets score intervals, margin and net value normal ones.
+    propensity and adjusted for what was foreseeable (cross-fitted AIPW). Offers of a member count together in standard
+    errors. Recall gets score intervals, margin and net value normal ones. What is said of all comparisons with enough
+    offers holds at once: see :mod:`training.multiplicity`.
     """
     guardrails = programme.guardrails
-    pairs = _pairs(log, programme)
-    enough = [
-        len(treated) >= guardrails.min_treated and len(control) >= guardrails.min_control
-        for treated, control in pairs.values()
-    ]
-    simultaneous = guardrails.confidence ** (1 / max(sum(enough), 1))
-    levels = tuple(float(norm.ppf((1 + level) / 2)) for level in (guardrails.confidence, simultaneous))
-    effects = {
-        segment: [
-            _effect(segment, incentive.id, *pairs[segment, incentive.id], levels, log.evidence, guardrails)
-            for incentive in programme.incentives
-            if (segment, incentive.id) in pairs
-        ]
-        for segment in POLICY_SEGMENTS
-    }
+    segments = _segment_logs(log, programme)
+    compared = _tested(_comparisons(segments, programme), guardrails)
+    comparisons = sum(one.is_large(guardrails) for one in compared)
+    reaches = (float(norm.ppf((1 + guardrails.confidence) / 2)), interval_z(comparisons, guardrails.confidence))
+    effects = [_effect(one, reaches, log.evidence, guardrails) for one in compared]
+    advantages = _advantages(effects, segments, programme, reaches)
     return PolicyTable(
         created_at=datetime.now(UTC).replace(tzinfo=None),
         as_of=as_of,
@@ -77,11 +102,17 @@ def effects_of_log(log: OfferLog, programme: Programme, as_of: datetime) -> Poli
         confidence=guardrails.confidence,
         offers=len(log.offers),
         maturing=log.maturing,
-        warnings=log.warnings,
-        effects=tuple(effect for of_segment in effects.values() for effect in of_segment),
+        warnings=(*log.warnings, *_disagreements(compared)),
+        effects=tuple(effects),
+        advantages=advantages,
         choices={
-            segment: cheapest_effective(of_segment, programme.incentives, guardrails)
-            for segment, of_segment in effects.items()
+            segment: cheapest_effective(
+                [effect for effect in effects if effect.policy_segment == segment],
+                programme.incentives,
+                guardrails,
+                advantages=[advantage for advantage in advantages if advantage.policy_segment == segment],
+            )
+            for segment in POLICY_SEGMENTS
         },
     )
 
@@ -93,49 +124,92 @@ def effects_frame(policy: PolicyTable) -> pd.DataFrame:
     return frame.assign(chosen=chosen)
 
 
-def _pairs(log: OfferLog, programme: Programme) -> dict[tuple[str, str], tuple[pd.DataFrame, pd.DataFrame]]:
-    """Return treated and control offers per segment and incentive that may be offered there."""
-    weight = 1.0 if log.evidence == "observational" else 1 / log.offers["propensity"]
-    arms = dict(list(log.offers.assign(weight=weight).groupby(["policy_segment", "incentive_id"])))
-    nobody = log.offers[:0]
-    return {
-        (segment, incentive.id): _same_weeks(
-            arms.get((segment, incentive.id), nobody), arms.get((segment, programme.guardrails.control_id), nobody)
-        )
-        for segment in POLICY_SEGMENTS
+def _segment_logs(log: OfferLog, programme: Programme) -> dict[str, SegmentLog]:
+    """Split the log by segment, with weights and what was foreseeable of each offer."""
+    offers = log.offers.assign(weight=1.0 if log.evidence == "observational" else 1 / log.offers["propensity"])
+    if log.covariates and len(offers) >= FORESEEABLE:
+        foreseen = _foreseen(offers, log.covariates, programme)
+        offers = offers.assign(**dict(zip(FORESEEN, foreseen.T, strict=True)))
+    return {segment: SegmentLog(offers[offers["policy_segment"] == segment]) for segment in POLICY_SEGMENTS}
+
+
+def _foreseen(offers: pd.DataFrame, covariates: tuple[str, ...], programme: Programme) -> np.ndarray:
+    placed = offers.assign(
+        segment_number=pd.Categorical(offers["policy_segment"], POLICY_SEGMENTS).codes,
+        week_number=(offers["week"] - offers["week"].min()).dt.days // 7,
+    )
+    return foresee(
+        placed,
+        inputs=[*covariates, "segment_number", "week_number"],
+        outcomes=[name.removeprefix("foreseen_") for name in FORESEEN],
+        seed=programme.training.seed,
+        threads=programme.training.threads,
+    )
+
+
+def _comparisons(segments: dict[str, SegmentLog], programme: Programme) -> list[Comparison]:
+    return [
+        _comparison(name, segment, incentive.id, programme.guardrails)
+        for name, segment in segments.items()
         for incentive in programme.incentives
-        if offered_in(incentive, segment)
-    }
+        if offered_in(incentive, name)
+    ]
 
 
-def _same_weeks(treated: pd.DataFrame, control: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Leave out weeks in which only one of the two was assigned: the season would pass for an effect."""
-    return treated[treated["week"].isin(control["week"])], control[control["week"].isin(treated["week"])]
+def _comparison(name: str, segment: SegmentLog, incentive_id: str, guardrails: Guardrails) -> Comparison:
+    n_treated, n_control = segment.sizes(incentive_id, guardrails.control_id)
+    cost, redeemed = segment.spending(incentive_id, guardrails.control_id)
+    error = np.sqrt(segment.recall_variance() * (1 / max(n_treated, 1) + 1 / max(n_control, 1)))
+    return Comparison(
+        segment=name,
+        incentive_id=incentive_id,
+        n_treated=n_treated,
+        n_control=n_control,
+        cost_per_member=cost,
+        redemption_rate=redeemed,
+        separation=guardrails.detectable_recall / error if error > 0 else 0.0,
+        contrast=segment.contrast(incentive_id, guardrails.control_id),
+        plain=segment.contrast(incentive_id, guardrails.control_id, adjusted=False),
+    )
 
 
-def _effect(
-    segment: str,
-    incentive_id: str,
-    treated: pd.DataFrame,
-    control: pd.DataFrame,
-    levels: tuple[float, ...],
-    evidence: Evidence,
-    guardrails: Guardrails,
-) -> Effect:
-    recall, margin, net = _estimates(treated, control, levels)
+def _tested(compared: list[Comparison], guardrails: Guardrails) -> list[Comparison]:
+    """Test the effects on recall of all comparisons with enough offers, in steps."""
+    family = [(number, one, one.contrast) for number, one in enumerate(compared) if one.is_large(guardrails)]
+
+    def is_above_floor(member: int, z: float) -> bool:
+        contrast = family[member][2]
+        return contrast is not None and contrast.share_interval(RECALL, z)[0] > guardrails.recall_floor
+
+    separations = np.array([one.separation for _, one, _ in family])
+    found = step_down(separations, is_above_floor, guardrails.confidence)
+    recalling = {number for (number, *_), is_found in zip(family, found, strict=True) if is_found}
+    return [replace(one, recalls=number in recalling) for number, one in enumerate(compared)]
+
+
+def _effect(compared: Comparison, reaches: tuple[float, float], evidence: Evidence, guardrails: Guardrails) -> Effect:
+    recall, margin, net = _estimates(compared.contrast, reaches)
+    if compared.recalls and recall.simultaneous_low <= guardrails.recall_floor:
+        just_above = float(np.nextafter(guardrails.recall_floor, np.inf))
+        recall = recall.model_copy(update={"simultaneous_low": just_above})
     verdict, why = judge(
-        n_treated=len(treated), n_control=len(control), recall=recall, net=net, evidence=evidence, guardrails=guardrails
+        n_treated=compared.n_treated,
+        n_control=compared.n_control,
+        recall=recall,
+        net=net,
+        evidence=evidence,
+        guardrails=guardrails,
     )
     effect = Effect(
-        policy_segment=segment,
-        incentive_id=incentive_id,
-        n_treated=len(treated),
-        n_control=len(control),
+        policy_segment=compared.segment,
+        incentive_id=compared.incentive_id,
+        n_treated=compared.n_treated,
+        n_control=compared.n_control,
         recall=recall,
         margin=margin,
         net=net,
-        cost_per_member=_mean(treated, "cost"),
-        redemption_rate=_mean(treated, "redeemed"),
+        cost_per_member=compared.cost_per_member,
+        redemption_rate=compared.redemption_rate,
         verdict=verdict,
         why=why,
     )
@@ -145,32 +219,61 @@ def _effect(
     return effect.model_copy(update={"why": f"{why}; {sample}"})
 
 
-def _estimates(treated: pd.DataFrame, control: pd.DataFrame, levels: tuple[float, ...]) -> list[Estimate]:
+def _estimates(contrast: Contrast | None, reaches: tuple[float, float]) -> list[Estimate]:
     """Estimate the difference in each outcome, with pointwise and simultaneous intervals."""
-    if min(len(treated), len(control)) < SMALLEST_ARM:
+    if contrast is None:
         return [UNKNOWN] * len(OUTCOMES)
-    members = pd.factorize(pd.concat([treated["member_id"], control["member_id"]]))[0]
-    contrast = Contrast(_arm(treated, members[: len(treated)]), _arm(control, members[len(treated) :]))
-    estimates = []
-    for number, outcome in enumerate(OUTCOMES):
-        interval = contrast.share_interval if outcome == "recall" else contrast.normal_interval
-        (low, high), (simultaneous_low, simultaneous_high) = (interval(number, z) for z in levels)
-        estimates.append(
-            Estimate(
-                value=float(contrast.difference[number]),
-                se=float(contrast.se[number]),
-                low=low,
-                high=high,
-                simultaneous_low=simultaneous_low,
-                simultaneous_high=simultaneous_high,
-            )
-        )
-    return estimates
+    return [_estimate(contrast, number, reaches) for number in range(len(OUTCOMES))]
 
 
-def _arm(offers: pd.DataFrame, members: np.ndarray) -> Arm:
-    return Arm(offers[list(OUTCOMES)].to_numpy(np.float64), offers["weight"].to_numpy(np.float64), members)
+def _estimate(contrast: Contrast, outcome: int, reaches: tuple[float, float]) -> Estimate:
+    interval = contrast.share_interval if outcome == RECALL else contrast.normal_interval
+    (low, high), (simultaneous_low, simultaneous_high) = (interval(outcome, z) for z in reaches)
+    return Estimate(
+        value=float(contrast.difference[outcome]),
+        se=float(contrast.se[outcome]),
+        low=low,
+        high=high,
+        simultaneous_low=simultaneous_low,
+        simultaneous_high=simultaneous_high,
+    )
 
 
-def _mean(offers: pd.DataFrame, column: str) -> float:
-    return float(np.average(offers[column], weights=offers["weight"])) if len(offers) else np.nan
+def _advantages(
+    effects: list[Effect], segments: dict[str, SegmentLog], programme: Programme, reaches: tuple[float, float]
+) -> tuple[Advantage, ...]:
+    """Compare effective incentives of a segment with each other: what the dearer one brings beyond the cheaper."""
+    advantages = []
+    for name, segment in segments.items():
+        ranked = effective_by_cost([one for one in effects if one.policy_segment == name], programme.incentives)
+        for cheaper, dearer in combinations(ranked, 2):
+            contrast = segment.contrast(dearer.incentive_id, cheaper.incentive_id)
+            if contrast is not None:
+                net = _estimate(contrast, NET, reaches)
+                advantages.append(
+                    Advantage(policy_segment=name, incentive_id=dearer.incentive_id, over=cheaper.incentive_id, net=net)
+                )
+    return tuple(advantages)
+
+
+def _disagreements(compared: list[Comparison]) -> list[str]:
+    """Tell where adjusted and plain estimates of recall differ beyond chance: covariates or propensities are wrong."""
+    apart = [
+        f"{one.segment}, {one.incentive_id}"
+        for one in compared
+        if one.contrast and one.plain and _differ(one.contrast, one.plain)
+    ]
+    if not apart:
+        return []
+    return [
+        f"in {len(apart)} of {len(compared)} comparisons adjusted and plain estimates differ beyond chance, as in "
+        f"{apart[0]}: the logged propensities do not fit who was treated"
+    ]
+
+
+def _differ(adjusted: Contrast, plain: Contrast) -> bool:
+    moves = adjusted.influence[:, RECALL] - np.pad(
+        plain.influence[:, RECALL], (0, len(adjusted.influence) - len(plain.influence))
+    )
+    gap = abs(adjusted.difference[RECALL] - plain.difference[RECALL])
+    return bool(gap > APART_Z * np.sqrt((moves**2).sum()) + NEGLIGIBLE)

@@ -18,6 +18,7 @@ from serving.bundle import Evidence
 from serving.incentives import expected_cost
 from serving.segments import POLICY_SEGMENTS, segment_members
 from training.constants import fit_constants
+from training.covariates import COVARIATES, at_assignment
 
 CHECKED_OFFERS: Final = 50
 """Propensities are compared with frequencies in weeks and segments with at least so many offers of an incentive."""
@@ -45,12 +46,15 @@ class OfferLog:
         Offers whose window is still open.
     warnings
         What is wrong with the log.
+    covariates
+        Columns of ``offers``, float64, that were known when it was assigned.
     """
 
     offers: pd.DataFrame
     evidence: Evidence
     maturing: int
     warnings: tuple[str, ...]
+    covariates: tuple[str, ...] = ()
 
 
 def read_offer_log(tables: Tables, programme: Programme, as_of: datetime) -> OfferLog:
@@ -78,7 +82,7 @@ def read_offer_log(tables: Tables, programme: Programme, as_of: datetime) -> Off
     warnings = [f"{count} of {len(offers)} {problem}" for problem, count in problems.items() if count]
     if evidence in ("randomised", "propensity"):
         warnings += propensity_mismatch(usable)
-    return OfferLog(usable, evidence, maturing, tuple(warnings))
+    return OfferLog(usable, evidence, maturing, tuple(warnings), COVARIATES)
 
 
 def propensity_mismatch(offers: pd.DataFrame) -> list[str]:
@@ -133,9 +137,11 @@ def _outcomes(tables: Tables, programme: Programme, as_of: datetime) -> tuple[pd
         cost_amount=closed.cost_amount.cast("float64"),
         redeemed=(closed.redeemed_at < closed.closes_at).fill_null(False),
     )
-    everything = offers.left_join(responses, "offer_id").select(
+    with_responses = offers.left_join(responses, "offer_id").select(
         offers, recall=responses.recall.fill_null(False), margin=responses.margin.fill_null(0.0)
     )
+    covariates = at_assignment(known, tables)
+    everything = with_responses.left_join(covariates, "offer_id").drop("offer_id_right")
     open_still = known.filter(~is_closed).count().to_pyarrow().as_py()
     return everything.order_by("offer_id").to_pyarrow().to_pandas(), int(open_still)
 

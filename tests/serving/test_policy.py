@@ -10,8 +10,8 @@ from scipy.stats import norm
 
 from features.errors import InputError
 from features.programme import Guardrails, Incentive, Programme, parse_programme
-from serving.bundle import Choice, Effect, Estimate, Evidence, PolicyTable
-from serving.policy import cheapest_effective, decide, effective_by_cost, judge, needed_sample
+from serving.bundle import Advantage, Choice, Effect, Estimate, Evidence, PolicyTable
+from serving.policy import cheapest_effective, decide, effective_by_cost, judge, needed_sample, with_upgrade
 
 AS_OF = datetime(2026, 1, 5)
 RULES = Guardrails()
@@ -48,6 +48,10 @@ def incentives(*ids: str) -> list[Incentive]:
 
 def choose(*effects: Effect, rules: Guardrails = RULES) -> Choice:
     return cheapest_effective(effects, incentives(*(one.incentive_id for one in effects)), rules)
+
+
+def advantage(incentive_id: str, over: str, *net: float, segment: str = "low__mid") -> Advantage:
+    return Advantage(policy_segment=segment, incentive_id=incentive_id, over=over, net=estimate(*net))
 
 
 # --- judging one incentive
@@ -142,6 +146,16 @@ def test_equal_costs_break_ties_by_id() -> None:
 
 def test_a_cheaper_incentive_that_does_not_work_is_passed_over() -> None:
     assert choose(effect("mail", cost=0.1, recall=(0.0, 0.01)), effect("coupon", cost=2)).incentive_id == "coupon"
+
+
+def test_a_dearer_incentive_must_surely_beat_the_cheapest_and_the_one_that_beats_it_most_is_chosen() -> None:
+    mail, coupon, gift = effect("mail", cost=1), effect("coupon", cost=2), effect("gift", cost=3)
+    sure, surer, unsure = (advantage("coupon", "mail", 1.0, 0.5), advantage("gift", "mail", 2.0, 1.0),
+                           advantage("gift", "mail", 2.0, 1.3))  # fmt: skip
+    assert with_upgrade([mail, coupon, gift], [sure, unsure], RULES) is coupon
+    assert with_upgrade([mail, coupon, gift], [sure, surer], RULES) is gift
+    assert with_upgrade([mail, coupon, gift], [sure, surer], Guardrails(upgrade_margin=0.5)) is mail
+    assert with_upgrade([coupon, gift], [sure, surer], RULES) is coupon
 
 
 def test_an_incentive_that_left_the_programme_is_not_chosen() -> None:

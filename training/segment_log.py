@@ -1,0 +1,89 @@
+"""The offers of one policy segment as arrays: any two arms can be compared, adjusted for what was foreseen."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from training.contrast import AdjustedArm, Arm, Contrast
+
+OUTCOMES: Final = ("recall", "margin", "net")
+SPENDING: Final = ("cost", "redeemed")
+FORESEEN: Final = ("foreseen_recall", "foreseen_margin")
+SMALLEST_ARM: Final = 2
+SMALLEST_ADJUSTED_ARM: Final = 50
+"""Smaller arms are compared as they are: fitting to so few offers would cost more than it brings."""
+
+
+class SegmentLog:
+    """Offers of one policy segment.
+
+    Parameters
+    ----------
+    offers
+        With ``member_id``, ``incentive_id``, ``week``, ``weight``, ``cost``, ``redeemed``, the outcomes and, to be
+        adjusted for, what was foreseen.
+    """
+
+    def __init__(self, offers: pd.DataFrame) -> None:
+        self._arms = offers["incentive_id"].to_numpy()
+        self._weeks = pd.factorize(offers["week"])[0]
+        self._members = pd.factorize(offers["member_id"])[0]
+        self._weights = offers["weight"].to_numpy(np.float64)
+        self._outcomes = offers[list(OUTCOMES)].to_numpy(np.float64)
+        self._spending = offers[list(SPENDING)].to_numpy(np.float64)
+        foreseen = [name for name in FORESEEN if name in offers]
+        self._foreseen = np.column_stack([np.ones(len(offers)), offers[foreseen].to_numpy(np.float64)])
+
+    def sizes(self, one: str, other: str) -> tuple[int, int]:
+        """Count the offers of two arms in the weeks that have both."""
+        shared = self._shared_weeks(one, other)
+        return int((shared & (self._arms == one)).sum()), int((shared & (self._arms == other)).sum())
+
+    def contrast(self, one: str, other: str, *, adjusted: bool = True) -> Contrast | None:
+        """Compare two arms in the weeks that have both; None where there are too few offers to tell any error."""
+        if min(self.sizes(one, other)) < SMALLEST_ARM:
+            return None
+        shared = self._shared_weeks(one, other)
+        return Contrast(*(self._arm(shared, arm, adjusted=adjusted) for arm in (one, other)))
+
+    def recall_variance(self) -> float:
+        """Variance of recall in all arms together: known without knowing what any arm did."""
+        return float(np.var(self._outcomes[:, 0])) if len(self._outcomes) else np.nan
+
+    def spending(self, arm: str, other: str) -> tuple[float, float]:
+        """Mean cost and share redeemed of an arm's offers in the weeks that ``other`` has too."""
+        own = self._shared_weeks(arm, other) & (self._arms == arm)
+        if not own.any():
+            return np.nan, np.nan
+        cost, redeemed = np.average(self._spending[own], axis=0, weights=self._weights[own])
+        return float(cost), float(redeemed)
+
+    def _shared_weeks(self, one: str, other: str) -> np.ndarray:
+        """Leave out weeks in which only one of the two was assigned: the season would pass for an effect."""
+        weeks = np.intersect1d(self._weeks[self._arms == one], self._weeks[self._arms == other])
+        return np.isin(self._weeks, weeks)
+
+    def _arm(self, shared: np.ndarray, arm: str, *, adjusted: bool) -> Arm:
+        own = shared & (self._arms == arm)
+        plain = Arm(self._outcomes[own], self._weights[own], self._members[own])
+        if not adjusted or self._foreseen.shape[1] == 1 or own.sum() < SMALLEST_ADJUSTED_ARM:
+            return plain
+        fitted = self._fit(own)
+        return AdjustedArm(
+            outcomes=plain.outcomes,
+            weights=plain.weights,
+            members=plain.members,
+            expected=self._foreseen[own] @ fitted,
+            everybody=self._foreseen[shared] @ fitted,
+            everybodys_members=self._members[shared],
+            fitted=len(fitted),
+        )
+
+    def _fit(self, own: np.ndarray) -> np.ndarray:
+        """Scale what was foreseen to an arm's own outcomes, so that adjusting never hurts (Lin, 2013)."""
+        root = np.sqrt(self._weights[own])[:, None]
+        fitted, *_ = np.linalg.lstsq(root * self._foreseen[own], root * self._outcomes[own])
+        return np.asarray(fitted)
