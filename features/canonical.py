@@ -124,12 +124,17 @@ def create(staged: Staged, programme: Programme) -> int:
 def _order_values(staged: Staged, programme: Programme) -> Mapping[str, str]:
     rate = programme.value.margin_rate
     margin = "s.net_amount" if rate is None else f"s.net_amount * cast({rate!r} as decimal(9, 8))"
-    booked = "coalesce(o.ordered_at, s.ordered_at)" if "return_of" in staged.given else "s.ordered_at"
+    known_at = "greatest(s.recorded_at, s.ordered_at)"
+    booked, booking_known_at = "s.ordered_at", known_at
+    if "return_of" in staged.given:
+        booked = "coalesce(o.ordered_at, s.ordered_at)"
+        booking_known_at = f"coalesce(greatest(o.recorded_at, o.ordered_at), {known_at})"
     return {
         "discount_amount": "coalesce(s.discount_amount, 0)",
         "ordered_on": local_date("s.ordered_at", programme.timezone),
         "booked_at": booked,
         "booked_on": local_date(booked, programme.timezone),
+        "booking_known_at": booking_known_at,
         "value_amount": f"coalesce(s.margin_amount, {margin})",
     }
 

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import duckdb
 import ibis
@@ -35,10 +36,28 @@ class Loaded:
 
     tables: Tables
     findings: tuple[Finding, ...]
-    data_until: datetime
-    """Time of the latest order or event."""
-    fingerprint: str
-    """Hash of the content, whatever its order and wherever it came from."""
+
+    @cached_property
+    def data_until(self) -> datetime:
+        """Time of the latest order or event."""
+        orders, events = (ibis.to_sql(table) for table in (self.tables.orders, self.tables.events))
+        times = f"select ordered_at as time from ({orders}) union all select occurred_at from ({events})"
+        latest: datetime | None = self._rows(f"select max(time) from ({times})")[0][0]
+        if latest is None:
+            raise InputError("there are neither orders nor events: nothing tells until when the tables reach")
+        return latest
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the content, whatever its order and wherever it came from."""
+        queries = ((name, ibis.to_sql(table)) for name, table in sorted(vars(self.tables).items()))
+        # sums of row hashes depend neither on the order of rows nor on threads
+        sums = (f"select '{name}', count(*), sum(hash(t)::hugeint) from ({query}) as t" for name, query in queries)
+        return hashlib.sha256(repr(self._rows(" union all ".join(sums))).encode()).hexdigest()
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self.tables.orders.get_backend().raw_sql(query).fetchall()
+        return rows
 
 
 def load_tables(
@@ -80,7 +99,7 @@ def load_tables(
 def tables_from_frames(
     programme: Programme,
     *,
-    orders: pd.DataFrame,
+    orders: pd.DataFrame | None = None,
     members: pd.DataFrame | None = None,
     order_lines: pd.DataFrame | None = None,
     events: pd.DataFrame | None = None,
@@ -91,12 +110,12 @@ def tables_from_frames(
 ) -> Loaded:
     """Check and canonicalise frames with our own column names, by the rules of `load_tables`.
 
-    A frame without columns counts as not given.
+    Histories may lack any table, orders too. A frame without columns counts as not given, unless it is orders.
 
     Raises
     ------
     InputError
-        If anything refuses a table.
+        If anything refuses a table, or none is given.
     """
     frames = {
         "orders": orders,
@@ -113,6 +132,8 @@ def tables_from_frames(
         for name in _ORDER
         if (frame := frames[name]) is not None and (name == "orders" or not frame.columns.empty)
     }
+    if not raw:
+        raise InputError(f"no table is given; give at least one of {', '.join(frames)}")
     return _load(con, raw, [], programme, _utc_now(), None)
 
 
@@ -157,7 +178,7 @@ def _load(
         for staged in loaded.values():
             write_aside(staged, set_aside)
     tables = Tables(**{field.name: _table(backend, field.name) for field in fields(Tables)})
-    return Loaded(tables, tuple(findings), _data_until(con), _fingerprint(con, loaded))
+    return Loaded(tables, tuple(findings))
 
 
 def _created(staged: Staged, programme: Programme) -> list[Finding]:
@@ -175,15 +196,3 @@ def _table(backend: ibis.BaseBackend, name: str) -> ibis.Table:
     stored = ibis.Schema.from_pyarrow(backend.con.sql(f"from {name} limit 0").to_arrow_table().schema)
     table = ops.DatabaseTable(name, schema=stored, source=backend, namespace=ops.Namespace()).to_expr()
     return CONTRACTS[name].canonical.validate(table)
-
-
-def _data_until(con: duckdb.DuckDBPyConnection) -> datetime:
-    query = "select max(time) from (select ordered_at as time from orders union all select occurred_at from events)"
-    latest: datetime = con.execute(query).fetchall()[0][0]
-    return latest
-
-
-def _fingerprint(con: duckdb.DuckDBPyConnection, names: Collection[str]) -> str:
-    """Hash the canonical tables; sums of row hashes do not depend on the order of rows or on threads."""
-    sums = (f"select '{name}', count(*), sum(hash(t)::hugeint) from {name} as t" for name in sorted(names))
-    return hashlib.sha256(repr(con.execute(" union all ".join(sums)).fetchall()).encode()).hexdigest()

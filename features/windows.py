@@ -56,8 +56,9 @@ class PreparedTables:
     Attributes
     ----------
     orders : ibis.Table
-        Orders and returns, with `age_days`, `booked_age_days`, `first_on` (date of the member's first order) and
-        `gap_days` (days since the order date before; missing for returns, first orders and further orders of a day).
+        Orders and returns, with `age_days`, `booked_on` and `booked_age_days` (of the order a return names, once that
+        is known), `first_on` (date of the member's first order) and `gap_days` (days since the order date before;
+        missing for returns, first orders and further orders of a day).
     order_lines : ibis.Table
         Lines bought, with `age_days`. Lines of negative amount or quantity are returns and left out.
     events : ibis.Table
@@ -140,9 +141,11 @@ def _aged(table: ir.Table, own_time: str, clock: Clock) -> ir.Table:
 def _orders(orders: ir.Table, clock: Clock) -> ir.Table:
     in_time = ibis.window(group_by="member_id", order_by=["is_return", "ordered_on"])
     since_previous = orders.ordered_on.delta(orders.ordered_on.lag().over(in_time), unit="day")
+    booked_on = ibis.ifelse(orders.booking_known_at < clock.instant, orders.booked_on, orders.ordered_on)
     return orders.mutate(
         age_days=clock.today.delta(orders.ordered_on, unit="day"),
-        booked_age_days=clock.today.delta(orders.booked_on, unit="day"),
+        booked_on=booked_on,
+        booked_age_days=clock.today.delta(booked_on, unit="day"),
         first_on=orders.ordered_on.first().over(in_time),
         gap_days=ibis.ifelse(orders.is_return, None, since_previous.nullif(0)),
     )
@@ -176,8 +179,6 @@ def _offers(offers: ir.Table, clock: Clock, control_id: str) -> ir.Table:
 
 
 def _members(members: ir.Table, clock: Clock) -> ir.Table:
-    known = members.filter(
-        ibis.coalesce(members.joined_at, members.recorded_at) < clock.instant,
-        ibis.coalesce(members.recorded_at, members.joined_at) < clock.instant,
-    )
+    times = (members.joined_at, members.recorded_at)
+    known = members.filter(*(time.isnull() | (time < clock.instant) for time in times))
     return _aged(known, "joined_at", clock).select("member_id", joined_days=ibis._.age_days)

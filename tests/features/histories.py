@@ -15,6 +15,8 @@ from features.sources import tables_from_frames
 Frames = dict[str, pd.DataFrame]
 
 AS_OF = "2026-01-01"
+UNKNOWN_ORDER = "new0"
+"""An order that a return of `everything` names and that is not there."""
 
 
 def programme(**settings: Any) -> Programme:
@@ -65,10 +67,10 @@ def everything(orders_per_member: int = 6) -> Frames:
         return_of=None,
         channel=rng.choice(["app", "shop"], len(bought)),
     )
-    returned = bought.iloc[[0, -1]].assign(is_return=True, recorded_at=pd.Timestamp("2025-12-31"))
+    returned = bought.iloc[[0, -1, -1]].assign(is_return=True, recorded_at=pd.Timestamp("2025-12-31"))
     returned = returned.assign(
-        order_id=["r1", "r2"],
-        return_of=[returned["order_id"].iloc[0], None],
+        order_id=["r1", "r2", "r3"],
+        return_of=[returned["order_id"].iloc[0], None, UNKNOWN_ORDER],
         ordered_at=returned["recorded_at"],
         net_amount=-returned["net_amount"],
     )

@@ -1,4 +1,4 @@
-from histories import of_one, orders, programme
+from histories import features, of_one, orders, programme
 from pytest import approx, mark
 
 FOUR_ORDERS = orders(
@@ -74,6 +74,17 @@ def test_an_attributed_return_takes_its_money_off_the_date_of_its_order():
 def test_a_return_naming_no_order_takes_its_money_off_its_own_date():
     got = of_one(orders(("2025-02-10", 80.0), ("2025-12-20", -30.0), is_return=[False, True]))
     assert (got["value_28d"], got["value_364d"], got["recency_days"]) == (-30, 50, 325)
+
+
+def test_a_return_counts_on_its_own_date_until_the_order_it_names_is_known():
+    history = orders(
+        ("2025-12-01", 20.0), ("2025-02-10", 80.0), ("2025-12-20", -30.0),
+        is_return=[False, False, True], return_of=[None, None, "m-2"], recorded_at=[None, "2026-01-01", None],
+    )  # fmt: skip
+    without = features(history.drop(index=1).assign(return_of=None))
+    assert features(history).equals(without)
+    got = features(history, as_of="2026-01-02").loc["m"]
+    assert (got["value_28d"], got["value_91d"], got["value_364d"]) == (0, 20, 70)
 
 
 def test_a_return_is_unknown_before_its_own_time():

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from raw_tables import CONTACTS, EVENTS, LINES, MEMBERS, OFFERS, ORDERS, csv, programme, write
 
+from features.errors import InputError
 from features.schemas import CONTRACTS
 from features.sources import Loaded, load_tables, tables_from_frames
 
@@ -170,6 +171,27 @@ def test_value_is_margin_then_assumed_margin_then_revenue(
     loaded = tables_from_frames(programme(tmp_path, value={"margin_rate": rate}), orders=frame)
 
     assert rows(loaded, "orders", "value_amount") == [(Decimal(value),) for value in values]
+
+
+def test_histories_may_lack_orders(tmp_path: Path) -> None:
+    events = pd.DataFrame({"member_id": ["a"], "occurred_at": ["2026-01-02 08:00"], "event": ["visit"]})
+
+    loaded = tables_from_frames(programme(tmp_path), events=events)
+
+    assert loaded.data_until == datetime(2026, 1, 2, 0)
+    assert loaded.tables.orders.count().to_pyarrow().as_py() == 0
+
+
+def test_without_orders_and_events_nothing_tells_until_when_the_tables_reach(tmp_path: Path) -> None:
+    loaded = tables_from_frames(programme(tmp_path), members=pd.DataFrame({"member_id": ["a"]}))
+
+    with pytest.raises(InputError, match="neither orders nor events"):
+        _ = loaded.data_until
+
+
+def test_no_table_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no table is given; give at least one of orders, members"):
+        tables_from_frames(programme(tmp_path))
 
 
 def test_a_return_that_names_its_order_is_booked_with_it(tmp_path: Path) -> None:

@@ -46,6 +46,13 @@ def test_a_row_recorded_later_than_it_happened_is_known_from_then_on():
     assert features(history, as_of="2026-01-02").loc["m", "recency_days"] == 28
 
 
+def test_a_member_of_no_known_time_was_always_there():
+    people = pd.DataFrame({"member_id": ["m", "n", "o"], "joined_at": None, "recorded_at": [None, None, "2026-01-01"]})
+    got = features(orders(("2025-12-01", 1.0)), members=people)
+    assert list(got["order_count"].items()) == [("m", 1), ("n", 0)]
+    assert got["joined_days"].isna().all()
+
+
 def test_a_member_recorded_later_is_not_there_yet():
     people = pd.DataFrame({"member_id": ["m", "n"], "joined_at": "2025-06-01", "recorded_at": "2026-01-01"})
     history = orders(("2025-12-01", 1.0))

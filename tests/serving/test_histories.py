@@ -37,6 +37,17 @@ def test_histories_together_are_answered_as_one_by_one(shop, members):
     assert together["stranger"].code == "no_history"
 
 
+def test_a_member_is_known_by_a_row_of_their_own_or_an_order_and_by_nothing_else(shop, members):
+    told = {"member_id": "told", "member": {"language": "zh"}}
+    ordered = {**history_of(members[0], shop.frames), "member": None}
+    nothing = {"member_id": "nothing"}
+    everybody = shop.programme.model_copy(update={"eligible": Eligible()})
+    outcomes = decide(shop, told, STRANGER, ordered, nothing, programme=everybody)
+    assert outcomes["told"].state == "unknown"
+    assert not isinstance(outcomes[members[0]], ItemError)
+    assert [outcomes[member].code for member in ("stranger", "nothing")] == ["no_history"] * 2
+
+
 def test_one_bad_history_does_not_spoil_the_others(shop, members):
     good, bad = (history_of(member, shop.frames) for member in members[:2])
     bad["orders"].append({"order_id": "odd", "ordered_at": "2025-12-01T10:00:00", "net_amount": -5.0})
@@ -73,5 +84,5 @@ def test_contacts_a_programme_does_not_use_are_not_ignored(shop, members):
 
 def test_columns_nobody_gave_are_left_out_of_the_tables(shop, members):
     frames = frames_of([History.model_validate(STRANGER)])
-    assert frames["orders"] is None
+    assert list(frames) == ["events"]
     assert list(frames["events"]) == ["member_id", "occurred_at", "event"]
