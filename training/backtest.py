@@ -18,6 +18,7 @@ from training.guard import refuse_leaks
 from training.labels import labels, refuse_immature
 from training.peers import PEERS, Peer
 from training.snapshots import Population, Snapshot, build_snapshots, observe
+from training.spec import Growth
 
 OURS = "winback"
 
@@ -82,7 +83,7 @@ class BacktestResult:
         return self.training.bundle
 
 
-def rehearse(loaded: Loaded, as_of: datetime, programme: Programme) -> Rehearsal:
+def rehearse(loaded: Loaded, as_of: datetime, programme: Programme, *, growth: Growth | None = None) -> Rehearsal:
     """Train on what was known at a past date, and look up what happened to the members then eligible.
 
     Raises
@@ -97,7 +98,7 @@ def rehearse(loaded: Loaded, as_of: datetime, programme: Programme) -> Rehearsal
     return Rehearsal(
         snapshots=snapshots,
         now=now,
-        training=train(snapshots, now, programme),
+        training=train(snapshots, now, programme, growth=growth),
         happened=labels(loaded.tables, as_of, programme, now.features["member_id"]),
     )
 

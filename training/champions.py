@@ -31,6 +31,7 @@ from training.backtest import rehearse
 from training.labels import days_after, labels, longest_horizon
 from training.promote import Promotion, judge_challenger
 from training.snapshots import observe
+from training.spec import Growth
 
 
 def promote(
@@ -91,7 +92,14 @@ def rollback(programme: Programme, *, reason: str | None, step: Step) -> JobResu
     return _told(programme, number, taken_off, why)
 
 
-def judge(loaded: Loaded, as_of: datetime, programme: Programme, *, challenger: ModelBundle | None = None) -> Promotion:
+def judge(
+    loaded: Loaded,
+    as_of: datetime,
+    programme: Programme,
+    *,
+    challenger: ModelBundle | None = None,
+    growth: Growth | None = None,
+) -> Promotion:
     """Compare champion and challenger on the latest window that had matured by a date.
 
     Where the challenger has itself learnt from that window, or is only being trained, an earlier one, trained in the
@@ -111,7 +119,7 @@ def judge(loaded: Loaded, as_of: datetime, programme: Programme, *, challenger: 
             features = observe(loaded.tables, window, programme).features
             happened = labels(loaded.tables, window, programme, features["member_id"])
         else:
-            rehearsal = rehearse(loaded, window, programme)
+            rehearsal = rehearse(loaded, window, programme, growth=growth)
             features, happened, challenger = rehearsal.now.features, rehearsal.happened, rehearsal.training.bundle
         scores = [score(features, model) for model in (champion, challenger)]
     except RefusedError as error:

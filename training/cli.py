@@ -75,6 +75,9 @@ def data(
 def train(
     programme: ProgrammeOption = PROGRAMME_FILE,
     as_of: AsOfOption = None,
+    tune: Annotated[
+        int, typer.Option("--tune", min=0, help="Search among so many settings first; a search broken off goes on.")
+    ] = 0,
     json: JsonOption = None,
     strict: StrictOption = False,
 ) -> None:
@@ -83,7 +86,7 @@ def train(
     def job(settings: Programme, step: Step) -> JobResult:
         from training import run
 
-        return run.train(settings, as_of, step=step)
+        return run.train(settings, as_of, trials=tune, step=step)
 
     run_job(job, programme, json, strict=strict)
 

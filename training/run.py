@@ -6,7 +6,7 @@ Each reads the programme's tables unless it is handed tables already loaded.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -25,7 +25,10 @@ from training.fit import train as fit_models
 from training.guard import refuse_leaks
 from training.labels import days_after, known_until, longest_horizon
 from training.snapshots import build_snapshots, observe
-from training.tracking import log_training
+from training.tracking import log_training, log_tuning
+
+if TYPE_CHECKING:
+    from training.tune import Tuned
 
 NOT_OUT_OF_TIME = (
     "the history is too short to keep a later date apart: rounds and calibration rest on other members of the same "
@@ -35,8 +38,13 @@ CHURN_COLUMNS = ["model", "auc", "average_precision", "log_loss", "brier", "ece"
 VALUE_COLUMNS = ["model", "rmse", "tweedie_deviance", "spearman", "normalised_gini", "total_bias"]
 
 
-def train(programme: Programme, as_of: str | None, *, step: Step, loaded: Loaded | None = None) -> JobResult:
-    """Fit the models on all snapshots known by a date, log and register them; a better model becomes champion."""
+def train(
+    programme: Programme, as_of: str | None, *, trials: int = 0, step: Step, loaded: Loaded | None = None
+) -> JobResult:
+    """Fit the models on all snapshots known by a date, log and register them; a better model becomes champion.
+
+    With ``trials`` it first searches how best to grow them, on earlier dates.
+    """
     loaded = loaded or load(programme, step)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
     _refuse_beyond_data(instant, loaded, programme)
@@ -44,11 +52,13 @@ def train(programme: Programme, as_of: str | None, *, step: Step, loaded: Loaded
     snapshots = build_snapshots(loaded.tables, instant, programme)
     now = observe(loaded.tables, instant, programme)
     refuse_leaks(snapshots, now, programme)
+    tuned = _tune(loaded, instant, programme, trials, step) if trials else None
+    growth = tuned.growth if tuned else None
     step(f"fitting the models on {len(snapshots)} past dates")
-    training = fit_models(snapshots, now, programme)
+    training = fit_models(snapshots, now, programme, growth=growth)
     bundle = training.bundle
     step("comparing with the champion")
-    promotion = judge(loaded, instant, programme)
+    promotion = judge(loaded, instant, programme, growth=growth)
     step("logging the run and registering the model")
     number = log_training(training, now, programme, fingerprint=loaded.fingerprint)
     record_verdict(programme, number, promotion)
@@ -63,9 +73,11 @@ def train(programme: Programme, as_of: str | None, *, step: Step, loaded: Loaded
         "champion": promotion.promote,
         "reason": promotion.reason,
         "metrics": bundle.metrics,
+        "tuned": _tuned_record(tuned, programme) if tuned else None,
     }
     shown = {name: record[name] for name in ("model", "number", "version", "trained_until", "champion", "reason")}
-    return JobResult(record, {"model": [shown]}, _warnings(loaded, training))
+    found = {"tuned": [_tuned_row(tuned)]} if tuned else {}
+    return JobResult(record, {"model": [shown], **found}, _warnings(loaded, training))
 
 
 def backtest(programme: Programme, as_of: str | None, *, step: Step, loaded: Loaded | None = None) -> JobResult:
@@ -115,6 +127,23 @@ def effects(programme: Programme, as_of: str | None, *, step: Step, loaded: Load
         {"policy table": [record], "choices": choices},
         (*(str(finding) for finding in loaded.findings), *table.warnings),
     )
+
+
+def _tune(loaded: Loaded, as_of: datetime, programme: Programme, trials: int, step: Step) -> Tuned:
+    from training.tune import tune
+
+    step(f"tuning: up to {trials} trials on earlier dates")
+    with log_tuning(programme) as log:
+        return tune(loaded, as_of, programme, trials=trials, log=log)
+
+
+def _tuned_record(tuned: Tuned, programme: Programme) -> dict[str, Any]:
+    return {**_tuned_row(tuned), "dates": _dates(tuned.dates, programme)}
+
+
+def _tuned_row(tuned: Tuned) -> dict[str, Any]:
+    """Show the parameters found, the same for every model, and the loss beside the defaults' 1."""
+    return {"trials": tuned.trials, "loss": tuned.loss, **next(iter(tuned.growth.values()))}
 
 
 def _refuse_beyond_data(as_of: datetime, loaded: Loaded, programme: Programme) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,6 +24,7 @@ from training.snapshots import Population
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from optuna.trial import FrozenTrial
 
 
 EXPLAINED_MEMBERS: Final = 2_000
@@ -64,6 +67,23 @@ def log_training(training: Training, now: Population, programme: Programme, *, f
         return register_bundle(bundle, programme)
 
 
+@contextmanager
+def log_tuning(programme: Programme) -> Iterator[Callable[[FrozenTrial], None]]:
+    """Open a run for a search and yield what logs a trial as a run nested in it."""
+    connect(programme)
+    import mlflow
+
+    def log(trial: FrozenTrial) -> None:
+        with mlflow.start_run(run_name=f"trial {trial.number}", nested=True):
+            mlflow.log_params(trial.params)
+            mlflow.set_tag("state", trial.state.name.lower())
+            for step, loss in sorted(trial.intermediate_values.items()):
+                mlflow.log_metric("loss", loss, step=step)
+
+    with mlflow.start_run(run_name="tune"):
+        yield log
+
+
 def _figures(training: Training, now: Population, programme: Programme) -> dict[str, Figure]:
     held_out, value_unit = training.held_out, f"value in {programme.horizons.value_days} days, {programme.currency}"
     features = now.features
@@ -94,7 +114,12 @@ def _parameters(training: Training, programme: Programme) -> dict[str, object]:
     growth = {
         f"{spec.name}_{name}": value
         for spec in training.specs
-        for name, value in {"objective": spec.objective, "offset": spec.offset, **spec.growth}.items()
+        for name, value in {
+            "objective": spec.objective,
+            "offset": spec.offset,
+            "offset_weight": spec.offset_weight,
+            **spec.growth,
+        }.items()
     }
     return {**settings, **growth}
 

@@ -100,7 +100,7 @@ def test_a_challenger_that_has_seen_the_window_is_judged_by_one_trained_before_i
     seen = changed(champion, trained_until=programme.instant("2026-01-01"))
     asked = []
 
-    def rehearse(loaded, window, programme):
+    def rehearse(loaded, window, programme, *, growth):
         asked.append(programme.local_date(window).isoformat())
         raise RefusedError("nothing to learn from")
 

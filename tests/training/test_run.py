@@ -54,7 +54,10 @@ def test_the_run_keeps_what_is_needed_to_repeat_and_to_judge_it(programme, train
 
 def test_a_model_stays_challenger_while_the_champion_has_seen_every_window(programme, trained):
     champion = load_champion(programme).version
-    second = run.train(programme, "2025-10-01", step=str)
+    second = run.train(programme, "2025-10-01", trials=1, step=str)
+    assert second.record["tuned"]["trials"] == 1
+    assert second.record["tuned"]["loss"] == pytest.approx(1)
+    assert second.record["tuned"]["dates"] == ["2025-04-02", "2025-03-05"]
     assert not second.record["champion"]
     assert "again on 2025-12-01" in second.record["reason"]
     assert load_champion(programme).version == champion
