@@ -25,7 +25,7 @@ def failing(error: Exception, json_file: Path) -> int:
 def test_help_names_every_command() -> None:
     shown = run(app, ["--help"]).output
     assert all(name in shown for name in ("train", "promote", "rollback", "backtest", "effects", "score"))
-    assert all(name in shown for name in ("demo", "data", "features", "serve"))
+    assert all(name in shown for name in ("demo", "data", "simulate", "features", "serve"))
 
 
 @pytest.mark.parametrize("name", ["features", "train", "promote", "rollback", "backtest", "effects", "score"])
@@ -84,3 +84,14 @@ def test_the_json_file_has_null_for_what_json_does_not_know(tmp_path: Path) -> N
         report.record = {"auc": float("nan"), "rows": [{"low": float("-inf"), "n": 3}], "bounds": (float("inf"), 0.5)}
     written = json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail)
     assert (written["auc"], written["rows"], written["bounds"]) == (None, [{"low": None, "n": 3}], [None, 0.5])
+
+
+def test_a_simulated_programme_is_written_with_the_truth_apart(tmp_path: Path) -> None:
+    file = Path(__file__).parents[1] / "programme.toml"
+    size = ["--members", "300", "--weeks", "40", "--seed", "3"]
+    result = run(app, ["simulate", *size, "--out", str(tmp_path), "--no-propensities", "--programme", str(file)])
+    assert result.exit_code == 0, result.output
+    assert {file.name for file in (tmp_path / "truth").iterdir()} >= {"effects.parquet", "choices.parquet"}
+    log = duckdb.sql(f"select * from '{tmp_path}/offers.parquet'")
+    assert "propensity" not in log.columns
+    assert len(log.fetchall()) > 0

@@ -35,7 +35,7 @@ class Dataset(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the ``winback`` application."""
-    for run in (demo, data, train, promote, rollback, backtest, effects):
+    for run in (demo, data, simulate, train, promote, rollback, backtest, effects):
         app.command()(run)
 
 
@@ -70,6 +70,52 @@ def data(
             files = write_dataset(name, out / name)
         report.record = {"files": [str(file) for file in files]}
         report.say("\n".join(str(file) for file in files))
+
+
+def simulate(
+    members: Annotated[int, typer.Option(min=100, help="How many ever join.")] = 20_000,
+    weeks: Annotated[int, typer.Option(min=30, help="Length of the history.")] = 130,
+    seed: Annotated[int, typer.Option(help="Same seed, same tables.")] = 1,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the tables; what is true goes into its subfolder truth.")
+    ] = Path("data/simulated"),
+    season: Annotated[float, typer.Option(min=0, help="Height of the yearly wave and sales peaks; 0 is none.")] = 1.0,
+    trend: Annotated[float, typer.Option(help="Growth of ordering per year, as a log rate.")] = 0.05,
+    confounding: Annotated[
+        float, typer.Option(help="0 offers by lot; above, livelier members are treated more often.")
+    ] = 0.0,
+    propensities: Annotated[bool, typer.Option(help="Whether the offer log tells the probabilities used.")] = True,
+    points: Annotated[
+        tuple[float, float], typer.Option(help="Range of an effect on recall: 0.01 0.04 is 1 to 4 percentage points.")
+    ] = (0.01, 0.04),
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    json: JsonOption = None,
+) -> None:
+    """Write a made-up programme's raw tables, with what its incentives truly do kept apart."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from training.run import simulate as run_simulation
+        from training.sim_offers import Experiment
+
+        experiment = Experiment(
+            weeks=min(Experiment.weeks, weeks // 2),
+            points=points,
+            confounding=confounding,
+            log_propensities=propensities,
+        )
+        return run_simulation(
+            settings,
+            out,
+            members=members,
+            weeks=weeks,
+            seed=seed,
+            experiment=experiment,
+            season=season,
+            trend_per_year=trend,
+            step=step,
+        )
+
+    run_job(job, programme, json, strict=False)
 
 
 def train(

@@ -82,8 +82,7 @@ class AdjustedArm(Arm):
         off = self.outcomes - self.expected
         own = shares[:, None] * (off - np.average(off, axis=0, weights=self.weights))
         spread = (self.everybody - self.everybody.mean(axis=0)) / len(self.everybody)
-        corrected = _by_member(self.members, own, members)
-        return corrected + _by_member(self.everybodys_members, spread, members)
+        return np.asarray(_by_member(self.members, own, members) + _by_member(self.everybodys_members, spread, members))
 
     @property
     def last_member(self) -> int:

@@ -6,6 +6,7 @@ Each reads the programme's tables unless it is handed tables already loaded.
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,12 +19,14 @@ from serving.jobs import JobResult
 from serving.loading import Step, as_of_or_next_day, load
 from serving.registry import policy_file
 from training import backtest as backtests
+from training import simulator
 from training.champions import judge, record_verdict
 from training.effects import effects_frame, estimate_effects
 from training.fit import Training
 from training.fit import train as fit_models
 from training.guard import refuse_leaks
 from training.labels import days_after, known_until, longest_horizon
+from training.sim_offers import Experiment
 from training.snapshots import build_snapshots, observe
 from training.tracking import log_training, log_tuning
 
@@ -102,6 +105,35 @@ def backtest(programme: Programme, as_of: str | None, *, step: Step, loaded: Loa
     }
     shown = {"churn": _rows(result.churn[CHURN_COLUMNS]), "value": _rows(result.value[VALUE_COLUMNS])}
     return JobResult(record, {**tables, **shown}, _warnings(loaded, result.training))
+
+
+def simulate(
+    programme: Programme,
+    out: Path,
+    *,
+    members: int,
+    weeks: int,
+    seed: int,
+    experiment: Experiment,
+    season: float,
+    trend_per_year: float,
+    step: Step,
+) -> JobResult:
+    """Simulate a programme's history and write its tables, and the truth apart from them."""
+    step(f"simulating {members:,} members over {weeks} weeks")
+    simulation = simulator.simulate(
+        members,
+        weeks,
+        seed,
+        programme=programme,
+        experiment=experiment,
+        season=season,
+        trend_per_year=trend_per_year,
+    )
+    step(f"writing the tables to {out}")
+    files = simulator.write(simulation, out)
+    rows = [{"table": name, "rows": len(table)} for name, table in simulation.tables.items()]
+    return JobResult({"files": [str(file) for file in files], "tables": rows}, {f"{out}": rows})
 
 
 def effects(programme: Programme, as_of: str | None, *, step: Step, loaded: Loaded | None = None) -> JobResult:
