@@ -143,7 +143,6 @@ def _contributions(inputs: pd.DataFrame, bundle: ModelBundle) -> Contributions:
     values, base = shap[:, :-1], float(shap[0, -1]) if len(shap) else 0.0
     if model.offset is None:
         return Contributions(bundle.feature_names, values, base)
-    offset = inputs[model.offset].to_numpy(np.float64) - model.offset_mean
-    return Contributions(
-        (*bundle.feature_names, model.offset), np.column_stack([values, offset]), base + model.offset_mean
-    )
+    offset = model.offset_weight * (inputs[model.offset].to_numpy(np.float64) - model.offset_mean)
+    start = model.offset_shift + model.offset_weight * model.offset_mean
+    return Contributions((*bundle.feature_names, model.offset), np.column_stack([values, offset]), base + start)

@@ -77,7 +77,9 @@ def join_inputs(features: pd.DataFrame, priors: pd.DataFrame, feature_names: Seq
 def link_score(model: FittedModel, matrix: Floats, priors: pd.DataFrame) -> Floats:
     """Predict on the link scale (log-odds or log), the offset included."""
     raw = predict(model, matrix, raw_score=True)
-    return raw + priors[model.offset].to_numpy(np.float64) if model.offset else raw
+    if model.offset is None:
+        return raw
+    return raw + model.offset_shift + model.offset_weight * priors[model.offset].to_numpy(np.float64)
 
 
 def predict(model: FittedModel, matrix: Floats, **options: bool) -> Floats:

@@ -11,15 +11,18 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import expit
 
 from features.errors import RefusedError
 from features.programme import Programme
-from serving.bundle import ColumnProfile, FittedModel, Floats, ModelBundle, ModelName
-from training.calibrate import fit_calibrator, level_factor
+from serving.bundle import Calibrator, ColumnProfile, FittedModel, Floats, ModelBundle, ModelName
+from serving.scoring import score
+from training.calibrate import SMALLEST_PROBABILITY, fit_calibrator
 from training.churn import CHURN, ORDERS
 from training.evaluate import churn_metrics, value_metrics
-from training.snapshots import Population, Snapshot
+from training.level import share_level, value_level
+from training.snapshots import Population, Snapshot, same_season
 from training.spec import Growth, ModelSpec
 from training.value import VALUE
 
@@ -79,10 +82,21 @@ class Training:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model learnt from everything, and what its earlier self predicted for the rows kept for calibration."""
+    """A model learnt from everything, and predictions on the link scale.
+
+    Attributes
+    ----------
+    model
+        The model.
+    held_out
+        What its earlier self predicted for the rows kept for calibration.
+    now
+        What it predicts for the members to be scored first.
+    """
 
     model: FittedModel
     held_out: Floats
+    now: Floats
 
 
 def train(
@@ -105,9 +119,10 @@ def train(
     split = split_rows(snapshots)
     names = informative(everything.inputs)
     specs = tuple(spec.grown(growth or {}) for spec in model_specs(programme))
-    fitted = {spec.name: fit(spec, names, split, everything, programme) for spec in specs}
+    fitted = {spec.name: fit(spec, names, split, everything, now, programme) for spec in specs}
     outcomes = split.calibrate.labels
     held_out = _held_out(fitted, outcomes)
+    season = same_season(snapshots, now.as_of, programme)
     bundle = ModelBundle(
         created_at=datetime.now(UTC).replace(tzinfo=None),
         programme_name=programme.name,
@@ -120,11 +135,10 @@ def train(
         constants=now.constants,
         models={name: each.model for name, each in fitted.items()},
         calibrators={
-            spec.name: fit_calibrator(expit(fitted[spec.name].held_out), outcomes[spec.label].to_numpy())
+            spec.name: _calibrator(spec, fitted[spec.name], outcomes, now, snapshots, season)
             for spec in specs
             if spec.objective == "binary"
         },
-        value_factor=_value_factor(fitted["value"], outcomes),
         reference_profile={name: _profile(now.features[name]) for name in names if name in now.features},
         metrics=_metrics(held_out),
     )
@@ -139,13 +153,14 @@ def model_specs(programme: Programme) -> tuple[ModelSpec, ...]:
 
 def stack(snapshots: Sequence[Snapshot]) -> Rows:
     """Put snapshots under each other."""
-    inputs = [
-        pd.concat([each.features.drop(columns=["member_id", "as_of"]), each.priors], axis=1) for each in snapshots
-    ]
     return Rows(
-        inputs=pd.concat(inputs, ignore_index=True),
+        inputs=pd.concat([_inputs(each) for each in snapshots], ignore_index=True),
         labels=pd.concat([each.labels for each in snapshots], ignore_index=True),
     )
+
+
+def _inputs(population: Population) -> pd.DataFrame:
+    return pd.concat([population.features.drop(columns=["member_id", "as_of"]), population.priors], axis=1)
 
 
 def split_rows(snapshots: Sequence[Snapshot]) -> Split:
@@ -176,7 +191,9 @@ def informative(inputs: pd.DataFrame) -> list[str]:
     return [name for name, keep in zip(inputs.columns, differs, strict=True) if keep]
 
 
-def fit(spec: ModelSpec, names: list[str], split: Split, everything: Rows, programme: Programme) -> Fitted:
+def fit(
+    spec: ModelSpec, names: list[str], split: Split, everything: Rows, now: Population, programme: Programme
+) -> Fitted:
     """Choose the number of rounds on one half of the held-out rows, predict the other half, then learn from all."""
     parameters = {
         **spec.growth,
@@ -188,37 +205,47 @@ def fit(spec: ModelSpec, names: list[str], split: Split, everything: Rows, progr
         "force_row_wise": True,
         "verbose": -1,
     }
-    rounds = _choose_rounds(spec, names, split, parameters)
-    earlier = lgb.train(parameters, _dataset(spec, names, split.grow), rounds)
-    final = lgb.train(parameters, _dataset(spec, names, everything), rounds)
+    shift = _level_shift(spec, split.grow)
+    earlier, rounds = _choose_rounds(spec, names, split, parameters, shift)
+    final = lgb.train(parameters, _dataset(spec, names, everything, shift), rounds)
     learnt_from = _learnable(spec, everything)
     return Fitted(
         model=FittedModel(
             text=final.model_to_string(),
             objective=spec.objective,
             offset=spec.offset,
+            offset_weight=spec.offset_weight,
+            offset_shift=shift,
             offset_mean=float(learnt_from.inputs[spec.offset].mean()),
         ),
-        held_out=_predict(spec, names, earlier, split.calibrate.inputs),
+        held_out=_predict(spec, names, earlier, rounds, split.calibrate.inputs, shift),
+        now=_predict(spec, names, final, rounds, _inputs(now), shift),
     )
 
 
-def _choose_rounds(spec: ModelSpec, names: list[str], split: Split, parameters: dict[str, Any]) -> int:
-    """Stop where the metric no longer improves, but not before a few rounds: on short histories it is noisy."""
+def _choose_rounds(
+    spec: ModelSpec, names: list[str], split: Split, parameters: dict[str, Any], shift: float
+) -> tuple[lgb.Booster, int]:
+    """Stop where the metric no longer improves, but not before a few rounds: on short histories it is noisy.
+
+    Returns the trees grown so far, some beyond the last useful round, and the number of rounds.
+    """
+    grow = _dataset(spec, names, split.grow, shift)
     if not len(_learnable(spec, split.choose).labels):
-        return FEWEST_ROUNDS
-    grow = _dataset(spec, names, split.grow)
+        return lgb.train(parameters, grow, FEWEST_ROUNDS), FEWEST_ROUNDS
     booster = lgb.train(
         parameters,
         grow,
         MOST_ROUNDS,
-        valid_sets=[_dataset(spec, names, split.choose, reference=grow)],
+        valid_sets=[_dataset(spec, names, split.choose, shift, reference=grow)],
         callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
     )
-    return max(FEWEST_ROUNDS, int(booster.best_iteration))
+    return booster, max(FEWEST_ROUNDS, int(booster.best_iteration))
 
 
-def _dataset(spec: ModelSpec, names: list[str], rows: Rows, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+def _dataset(
+    spec: ModelSpec, names: list[str], rows: Rows, shift: float, reference: lgb.Dataset | None = None
+) -> lgb.Dataset:
     learnable = _learnable(spec, rows)
     if learnable.labels.empty:
         raise RefusedError(
@@ -226,21 +253,45 @@ def _dataset(spec: ModelSpec, names: list[str], rows: Rows, reference: lgb.Datas
         )
     return lgb.Dataset(
         learnable.inputs[names].to_numpy(np.float64),
-        learnable.labels[spec.label].clip(lower=spec.label_floor).to_numpy(np.float64),
-        init_score=learnable.inputs[spec.offset].to_numpy(np.float64),
+        _label(spec, learnable),
+        init_score=_start(spec, learnable.inputs, shift),
         feature_name=names,
         reference=reference,
     )
+
+
+def _start(spec: ModelSpec, inputs: pd.DataFrame, shift: float) -> Floats:
+    """Return where the trees start, on the link scale."""
+    return shift + spec.offset_weight * inputs[spec.offset].to_numpy(np.float64)
+
+
+def _level_shift(spec: ModelSpec, rows: Rows) -> float:
+    """Return the shift that gives the start the level of the labels."""
+    learnable = _learnable(spec, rows)
+    label = _label(spec, learnable)
+    if not len(label):
+        return 0.0
+    start = _start(spec, learnable.inputs, 0.0)
+    if spec.objective != "binary":
+        return float(np.log(label.mean()) - np.log(np.exp(start).mean()))
+    level = label.mean().clip(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    return float(brentq(lambda shift: expit(start + shift).mean() - level, -100, 100))
+
+
+def _label(spec: ModelSpec, rows: Rows) -> Floats:
+    return rows.labels[spec.label].clip(lower=spec.label_floor).to_numpy(np.float64)
 
 
 def _learnable(spec: ModelSpec, rows: Rows) -> Rows:
     return rows if spec.among is None else rows.where(rows.labels[spec.among].to_numpy() > 0)
 
 
-def _predict(spec: ModelSpec, names: list[str], booster: lgb.Booster, inputs: pd.DataFrame) -> Floats:
-    """Predict on the link scale."""
-    raw = booster.predict(inputs[names].to_numpy(np.float64), raw_score=True)
-    return np.asarray(raw + inputs[spec.offset].to_numpy(np.float64))
+def _predict(
+    spec: ModelSpec, names: list[str], booster: lgb.Booster, rounds: int, inputs: pd.DataFrame, shift: float
+) -> Floats:
+    """Predict on the link scale, by the first so many rounds."""
+    raw = booster.predict(inputs[names].to_numpy(np.float64), raw_score=True, num_iteration=rounds)
+    return np.asarray(raw + _start(spec, inputs, shift))
 
 
 def _tenth(member_ids: pd.Series) -> NDArray[np.uint64]:
@@ -248,9 +299,30 @@ def _tenth(member_ids: pd.Series) -> NDArray[np.uint64]:
     return pd.util.hash_array(member_ids.to_numpy(dtype=object)) % 10
 
 
-def _value_factor(value: Fitted, outcomes: pd.DataFrame) -> float:
-    ordered = outcomes["ordered"].to_numpy() > 0
-    return level_factor(outcomes["value"][ordered].sum(), np.exp(value.held_out)[ordered].sum())
+def _calibrator(
+    spec: ModelSpec,
+    fitted: Fitted,
+    outcomes: pd.DataFrame,
+    now: Population,
+    snapshots: Sequence[Snapshot],
+    season: Snapshot | None,
+) -> Calibrator:
+    predicted = expit(fitted.now)
+    return fit_calibrator(
+        expit(fitted.held_out),
+        outcomes[spec.label].to_numpy(),
+        now=predicted,
+        level=share_level(predicted, now.priors[spec.offset].to_numpy(), spec, snapshots, season),
+    )
+
+
+def _at_level(
+    bundle: ModelBundle, now: Population, snapshots: Sequence[Snapshot], season: Snapshot | None
+) -> ModelBundle:
+    """Bring the values that a bundle expects of its first members to the level of the coming window."""
+    predicted = float(score(now.features, bundle)["expected_value"].sum())
+    level = value_level(predicted, float(now.priors["prior_expected_value"].sum()), snapshots, season)
+    return bundle.model_copy(update={"value_factor": level / predicted if predicted > 0 else 1.0})
 
 
 def _profile(values: pd.Series) -> ColumnProfile:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 
@@ -20,6 +20,8 @@ from training.labels import days_after, labels, longest_horizon, matures_at
 
 FEWEST_MEMBERS = 50
 SHORTEST_HISTORY_DAYS = 14
+YEAR_DAYS = 364
+SAME_SEASON_DAYS = 14
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def build_snapshots(tables: Tables, as_of: datetime, programme: Programme) -> li
     """Build the snapshots a model for a date may learn from, the earliest first.
 
     A short history gives fewer than the programme asks for: it ends where too few members were eligible or there was
-    too little to look back on.
+    too little to look back on. Where it reaches that far, the same date last year takes the place of the earliest: it
+    speaks for the coming season.
 
     Raises
     ------
@@ -103,11 +106,30 @@ def build_snapshots(tables: Tables, as_of: datetime, programme: Programme) -> li
             f"outcome is known by then, fewer than {FEWEST_MEMBERS} members are eligible or the orders go back less "
             f"than {SHORTEST_HISTORY_DAYS} days; use a later date, shorter horizons or a longer history"
         )
-    return snapshots[::-1]
+    return _with_last_year(snapshots[::-1], tables, as_of, programme)
 
 
-def _tells_enough(features: pd.DataFrame) -> bool:
-    return len(features) >= FEWEST_MEMBERS and bool(features["tenure_days"].max() >= SHORTEST_HISTORY_DAYS)
+def same_season(snapshots: Sequence[Snapshot], as_of: datetime, programme: Programme) -> Snapshot | None:
+    """Return the snapshot closest to the same date last year, if there is one within two weeks of it."""
+    year_before = days_after(as_of, -YEAR_DAYS, programme)
+    closest = min(snapshots, key=lambda each: abs(each.as_of - year_before))
+    return closest if abs(closest.as_of - year_before) <= timedelta(days=SAME_SEASON_DAYS) else None
+
+
+def _with_last_year(snapshots: list[Snapshot], tables: Tables, as_of: datetime, programme: Programme) -> list[Snapshot]:
+    """Let the same date last year take the place of the earliest, where there was as much to look back on as ahead."""
+    year_before = days_after(as_of, -YEAR_DAYS, programme)
+    earlier = snapshots[0].as_of - year_before > timedelta(days=SAME_SEASON_DAYS)
+    if len(snapshots) < 2 or not earlier or matures_at(year_before, programme) > as_of:
+        return snapshots
+    population = observe(tables, year_before, programme)
+    if not _tells_enough(population.features, days=longest_horizon(programme)):
+        return snapshots
+    return [_mature(population, tables, programme), *snapshots[1:]]
+
+
+def _tells_enough(features: pd.DataFrame, *, days: int = SHORTEST_HISTORY_DAYS) -> bool:
+    return len(features) >= FEWEST_MEMBERS and bool(features["tenure_days"].max() >= days)
 
 
 def _value_basis(tables: Tables, as_of: datetime, programme: Programme) -> str:

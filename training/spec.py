@@ -33,8 +33,9 @@ class ModelSpec:
         Column of the labels it predicts.
     objective, metric
         LightGBM's, for growing and for choosing the number of rounds.
-    offset
-        Prior column on the link scale that the trees start from.
+    offset, offset_weight
+        Prior column on the link scale, and the share of it that the trees start from: the formulas are surer of
+        themselves than they are right, most of all of who orders (docs/models.md).
     among
         Label column that must be 1 for a row to be learnt from; None takes all.
     label_floor
@@ -48,6 +49,7 @@ class ModelSpec:
     objective: str
     metric: str
     offset: Offset
+    offset_weight: float
     among: str | None = None
     label_floor: float | None = None
     growth: Mapping[str, Any] = field(default_factory=lambda: GROWTH)

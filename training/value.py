@@ -11,6 +11,7 @@ VALUE = ModelSpec(
     objective="tweedie",
     metric="tweedie",
     offset="prior_log_value",
+    offset_weight=0.75,
     among="ordered",
     label_floor=VALUE_FLOOR,
     growth={**GROWTH, "tweedie_variance_power": 1.5},

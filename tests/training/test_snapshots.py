@@ -7,8 +7,8 @@ from builders import small_frames, small_programme
 
 from features.errors import RefusedError
 from features.sources import load_tables
-from training.labels import longest_horizon, matures_at
-from training.snapshots import build_snapshots, observe, past_dates
+from training.labels import days_after, longest_horizon, matures_at
+from training.snapshots import YEAR_DAYS, build_snapshots, observe, past_dates, same_season
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,23 @@ def test_no_label_window_ends_after_the_date_trained_for(shop):
         assert each.matured_at == matures_at(each.as_of, programme) <= as_of
         assert each.constants.fitted_at == each.as_of
         assert (each.features["as_of"] == each.as_of).all()
+
+
+def test_the_same_date_last_year_takes_the_place_of_the_earliest_where_history_reaches_that_far(shop):
+    programme, tables = shop
+    as_of = programme.instant("2026-01-05")
+    first_order = tables.orders.ordered_at.min().to_pyarrow().as_py()
+    enough = days_after(first_order, longest_horizon(programme) + YEAR_DAYS + 1, programme)
+    assert enough < as_of
+    snapshots = build_snapshots(tables, as_of, programme)
+    recent = list(past_dates(as_of, programme))[::-1]
+    assert [each.as_of for each in snapshots] == [days_after(as_of, -YEAR_DAYS, programme), *recent[1:]]
+    assert same_season(snapshots, as_of, programme) is snapshots[0]
+
+    too_early = days_after(enough, -60, programme)
+    snapshots = build_snapshots(tables, too_early, programme)
+    assert {each.as_of for each in snapshots} <= set(past_dates(too_early, programme))
+    assert same_season(snapshots, too_early, programme) is None
 
 
 def test_only_eligible_members_enter_and_every_row_has_its_priors_and_labels(shop):

@@ -1,0 +1,82 @@
+"""Level and season: how many members will order and what they will bring, all together.
+
+Trees repeat the level of the windows they learnt from, and the coming window need not. The buy-till-you-die formulas,
+fitted at the date itself, know the level of today but no season. What actual outcomes were to the formulas' expectation
+in the same season last year is the best guide to the coming window where there was one. So totals follow the formulas
+times that ratio for the most part, and the trees' own for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from scipy.special import expit, logit
+
+from serving.bundle import Floats
+from training.snapshots import Snapshot
+from training.spec import ModelSpec
+
+FORMULA_WEIGHT: Final = 0.75
+"""Weight of the formulas, in log-odds and logs. On the development back-tests (docs/models.md) it left the smallest
+error of both totals, with last year's season and without."""
+
+MOST_CERTAIN: Final = 0.001
+
+
+SEASONAL: Final = float(np.log(1.5))
+"""How far a programme may differ from the formulas for a season's sake. What it differs by beyond that, on average over
+the snapshots, is lasting."""
+
+
+def share_level(
+    predicted: Floats, formula: Floats, spec: ModelSpec, snapshots: Sequence[Snapshot], season: Snapshot | None
+) -> float:
+    """Return the share of members to expect in the coming window.
+
+    Parameters
+    ----------
+    predicted, formula
+        Each member's probability by the model, and the log-odds by the formulas.
+    spec
+        Which model it is.
+    snapshots
+        What it learnt from.
+    season
+        The one of the same season last year, where there is one.
+    """
+
+    def difference(snapshot: Snapshot) -> float:
+        expected = expit(snapshot.priors[spec.offset].to_numpy()).mean()
+        return _log_odds(snapshot.labels[spec.label].mean()) - _log_odds(expected)
+
+    anchor = _log_odds(expit(formula).mean()) + _to_expect(
+        [*map(difference, snapshots)], difference(season) if season else None
+    )
+    return float(expit((1 - FORMULA_WEIGHT) * _log_odds(predicted.mean()) + FORMULA_WEIGHT * anchor))
+
+
+def value_level(predicted: float, formula: float, snapshots: Sequence[Snapshot], season: Snapshot | None) -> float:
+    """Return the total value to expect in the coming window, from that by the models and that by the formulas."""
+
+    def difference(snapshot: Snapshot) -> float:
+        actual, expected = snapshot.labels["value"].sum(), snapshot.priors["prior_expected_value"].sum()
+        return float(np.log(actual / expected)) if actual > 0 and expected > 0 else 0.0
+
+    if predicted <= 0 or formula <= 0:
+        return predicted
+    anchor = np.log(formula) + _to_expect([*map(difference, snapshots)], difference(season) if season else None)
+    return float(np.exp((1 - FORMULA_WEIGHT) * np.log(predicted) + FORMULA_WEIGHT * anchor))
+
+
+def _to_expect(differences: Sequence[float], last_year: float | None) -> float:
+    """Return the difference from the formulas to expect: last year's, or else what is too much for a season."""
+    if last_year is not None:
+        return last_year
+    usual = float(np.mean(differences))
+    return float(np.sign(usual) * max(abs(usual) - SEASONAL, 0.0))
+
+
+def _log_odds(share: float) -> float:
+    return float(logit(np.clip(share, MOST_CERTAIN, 1 - MOST_CERTAIN)))
