@@ -51,6 +51,23 @@ class Source(Settings):
         return self
 
 
+class Trials(Settings):
+    """A test run elsewhere, as a flat table with one row per unit."""
+
+    path: str = Field(description="Parquet or CSV file, relative to the programme file")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="ours = theirs, of unit_id, incentive_id, recalled, value and, if there, propensity, "
+        "policy_segment, cost",
+    )
+    incentives: dict[str, str] = Field(default_factory=dict, description="our incentive id = theirs")
+    control_id: str = Field("control", description="their incentive id for 'nothing sent'")
+    covariates: tuple[str, ...] = Field((), description="their columns known before assignment, to adjust for")
+    policy_segments: tuple[str, ...] = Field(
+        (), description="policy segments it speaks for, where it has no such column"
+    )
+
+
 class Data(Settings):
     """The programme's tables. Only orders are required."""
 
@@ -61,6 +78,12 @@ class Data(Settings):
     offers: Source | None = None
     contacts: Source | None = None
     identities: Source | None = None
+    trials: tuple[Trials, ...] = Field((), description="tests run elsewhere; one table or a list of them")
+
+    @field_validator("trials", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: object) -> object:
+        return [given] if isinstance(given, Mapping) else given
 
 
 class Horizons(Settings):

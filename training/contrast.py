@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+
+SMALLEST_SE: Final = 1e-12
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,6 @@ class Arm:
         shares = self.weights / self.weights.sum() * np.sqrt(n / (n - 1))
         moves = shares[:, None] * (self.outcomes - self.mean)
         return _by_member(self.members, moves, members)
-
-    @property
-    def last_member(self) -> int:
-        """Highest number of any member who takes part."""
-        return int(self.members.max())
 
     @property
     def effective_size(self) -> float:
@@ -84,21 +83,16 @@ class AdjustedArm(Arm):
         spread = (self.everybody - self.everybody.mean(axis=0)) / len(self.everybody)
         return np.asarray(_by_member(self.members, own, members) + _by_member(self.everybodys_members, spread, members))
 
-    @property
-    def last_member(self) -> int:
-        """Highest number of any member who takes part."""
-        return int(self.everybodys_members.max())
-
 
 class Contrast:
     """Treated against control, outcome by outcome.
 
     With equal weights, no adjustment and no member in it twice this is the textbook difference in means with Welch's
-    standard error.
+    standard error. ``members`` is how many there are, if more than take part in the arms themselves.
     """
 
-    def __init__(self, treated: Arm, control: Arm) -> None:
-        members = 1 + max(treated.last_member, control.last_member)
+    def __init__(self, treated: Arm, control: Arm, *, members: int | None = None) -> None:
+        members = members or 1 + int(max(treated.members.max(), control.members.max()))
         moved, still = treated.influence(members), control.influence(members)
         self.arms = (treated, control)
         self.difference = treated.mean - control.mean
@@ -130,6 +124,28 @@ class Contrast:
         down = _joined(treated - low, control_high - control, correlation)
         up = _joined(high - treated, control - control_low, correlation)
         return treated - control - down, treated - control + up
+
+
+class Combined(Contrast):
+    """Contrasts of the same arms in separate experiments, averaged by inverse variance."""
+
+    def __init__(self, contrasts: Sequence[Contrast]) -> None:
+        precision = np.array([1 / np.maximum(contrast.se, SMALLEST_SE) ** 2 for contrast in contrasts])
+        self._contrasts = contrasts
+        self._shares = precision / precision.sum(axis=0)
+        self.difference = np.sum([s * c.difference for s, c in zip(self._shares, contrasts, strict=True)], axis=0)
+        self.influence = np.vstack([s * c.influence for s, c in zip(self._shares, contrasts, strict=True)])
+        self.se = np.sqrt((self.influence**2).sum(axis=0))
+
+    def share_interval(self, outcome: int, z: float) -> tuple[float, float]:
+        """Interval for a difference of shares, from those of each experiment (Zou and Donner, 2008)."""
+        centre = float(self.difference[outcome])
+        down = up = 0.0
+        for contrast, share in zip(self._contrasts, self._shares[:, outcome], strict=True):
+            low, high = contrast.share_interval(outcome, z)
+            down += (share * (contrast.difference[outcome] - low)) ** 2
+            up += (share * (high - contrast.difference[outcome])) ** 2
+        return centre - float(np.sqrt(down)), centre + float(np.sqrt(up))
 
 
 def _by_member(members: np.ndarray, moves: np.ndarray, count: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
@@ -21,9 +22,11 @@ from training.contrast import Contrast
 from training.multiplicity import interval_z, step_down
 from training.offer_log import OfferLog, read_offer_log
 from training.prognosis import foresee
-from training.segment_log import FORESEEN, OUTCOMES, SegmentLog
+from training.segment_log import FORESEEN, OUTCOMES, SegmentEvidence, SegmentLog
+from training.trials import read_trials
 
 RECALL, NET = OUTCOMES.index("recall"), OUTCOMES.index("net")
+WEAKEST_FIRST: Final[tuple[Evidence, ...]] = ("observational", "propensity", "randomised")
 FORESEEABLE: Final = 2_000
 """Fewer offers than this are compared as they are: nothing can be learnt of what was foreseeable."""
 APART_Z: Final = 5.0
@@ -76,11 +79,16 @@ def estimate_effects(tables: Tables, programme: Programme, as_of: datetime) -> P
         One effect per policy segment and incentive that may be offered there, estimable or not, and one choice per
         segment.
     """
-    return effects_of_log(read_offer_log(tables, programme, as_of), programme, as_of)
+    return effects_of_logs([read_offer_log(tables, programme, as_of), *read_trials(programme)], programme, as_of)
 
 
 def effects_of_log(log: OfferLog, programme: Programme, as_of: datetime) -> PolicyTable:
-    """Estimate the effects an offer log with outcomes shows.
+    """Estimate the effects one offer log with outcomes shows; see :func:`effects_of_logs`."""
+    return effects_of_logs([log], programme, as_of)
+
+
+def effects_of_logs(given: Sequence[OfferLog], programme: Programme, as_of: datetime) -> PolicyTable:
+    """Estimate the effects offer logs with outcomes show; what they say of the same effect is combined.
 
     Treated offers of a segment are compared with its control offers of the same weeks, weighted by one over the
     propensity and adjusted for what was foreseeable (cross-fitted AIPW). Offers of a member count together in standard
@@ -88,21 +96,23 @@ def effects_of_log(log: OfferLog, programme: Programme, as_of: datetime) -> Poli
     offers holds at once: see :mod:`training.multiplicity`.
     """
     guardrails = programme.guardrails
-    segments = _segment_logs(log, programme)
+    logs = _comparable(given, guardrails)
+    evidence = _evidence(logs)
+    segments = _segments(logs, programme)
     compared = _tested(_comparisons(segments, programme), guardrails)
     comparisons = sum(one.is_large(guardrails) for one in compared)
     reaches = (float(norm.ppf((1 + guardrails.confidence) / 2)), interval_z(comparisons, guardrails.confidence))
-    effects = [_effect(one, reaches, log.evidence, guardrails) for one in compared]
+    effects = [_effect(one, reaches, evidence, guardrails) for one in compared]
     advantages = _advantages(effects, segments, programme, reaches)
     return PolicyTable(
         created_at=datetime.now(UTC).replace(tzinfo=None),
         as_of=as_of,
-        evidence=log.evidence,
+        evidence=evidence,
         response_days=guardrails.response_days,
         confidence=guardrails.confidence,
-        offers=len(log.offers),
-        maturing=log.maturing,
-        warnings=(*log.warnings, *_disagreements(compared)),
+        offers=sum(len(log.offers) for log in logs),
+        maturing=sum(log.maturing for log in given),
+        warnings=(*(warning for log in given for warning in log.warnings), *_disagreements(compared)),
         effects=tuple(effects),
         advantages=advantages,
         choices={
@@ -122,6 +132,23 @@ def effects_frame(policy: PolicyTable) -> pd.DataFrame:
     frame = pd.json_normalize([effect.model_dump() for effect in policy.effects], sep="_")
     chosen = [policy.choices[effect.policy_segment].incentive_id == effect.incentive_id for effect in policy.effects]
     return frame.assign(chosen=chosen)
+
+
+def _comparable(logs: Sequence[OfferLog], guardrails: Guardrails) -> Sequence[OfferLog]:
+    """Leave out observational logs where others were randomised, unless the programme accepts them as evidence."""
+    by_lot = [log for log in logs if log.evidence in ("randomised", "propensity")]
+    return logs if guardrails.accept_observational or not by_lot else by_lot
+
+
+def _evidence(logs: Sequence[OfferLog]) -> Evidence:
+    """Return what all logs together are good for: as much as the weakest that says anything."""
+    kinds = {log.evidence for log in logs}
+    return next((kind for kind in WEAKEST_FIRST if kind in kinds), "none")
+
+
+def _segments(logs: Sequence[OfferLog], programme: Programme) -> dict[str, SegmentEvidence]:
+    split = [_segment_logs(log, programme) for log in logs]
+    return {segment: SegmentEvidence([of_log[segment] for of_log in split]) for segment in POLICY_SEGMENTS}
 
 
 def _segment_logs(log: OfferLog, programme: Programme) -> dict[str, SegmentLog]:
@@ -147,7 +174,7 @@ def _foreseen(offers: pd.DataFrame, covariates: tuple[str, ...], programme: Prog
     )
 
 
-def _comparisons(segments: dict[str, SegmentLog], programme: Programme) -> list[Comparison]:
+def _comparisons(segments: dict[str, SegmentEvidence], programme: Programme) -> list[Comparison]:
     return [
         _comparison(name, segment, incentive.id, programme.guardrails)
         for name, segment in segments.items()
@@ -156,7 +183,7 @@ def _comparisons(segments: dict[str, SegmentLog], programme: Programme) -> list[
     ]
 
 
-def _comparison(name: str, segment: SegmentLog, incentive_id: str, guardrails: Guardrails) -> Comparison:
+def _comparison(name: str, segment: SegmentEvidence, incentive_id: str, guardrails: Guardrails) -> Comparison:
     n_treated, n_control = segment.sizes(incentive_id, guardrails.control_id)
     cost, redeemed = segment.spending(incentive_id, guardrails.control_id)
     error = np.sqrt(segment.recall_variance() * (1 / max(n_treated, 1) + 1 / max(n_control, 1)))
@@ -240,7 +267,7 @@ def _estimate(contrast: Contrast, outcome: int, reaches: tuple[float, float]) ->
 
 
 def _advantages(
-    effects: list[Effect], segments: dict[str, SegmentLog], programme: Programme, reaches: tuple[float, float]
+    effects: list[Effect], segments: dict[str, SegmentEvidence], programme: Programme, reaches: tuple[float, float]
 ) -> tuple[Advantage, ...]:
     """Compare effective incentives of a segment with each other: what the dearer one brings beyond the cheaper."""
     advantages = []
@@ -272,8 +299,6 @@ def _disagreements(compared: list[Comparison]) -> list[str]:
 
 
 def _differ(adjusted: Contrast, plain: Contrast) -> bool:
-    moves = adjusted.influence[:, RECALL] - np.pad(
-        plain.influence[:, RECALL], (0, len(adjusted.influence) - len(plain.influence))
-    )
+    moves = adjusted.influence[:, RECALL] - plain.influence[:, RECALL]
     gap = abs(adjusted.difference[RECALL] - plain.difference[RECALL])
     return bool(gap > APART_Z * np.sqrt((moves**2).sum()) + NEGLIGIBLE)

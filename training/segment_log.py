@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from training.contrast import AdjustedArm, Arm, Contrast
+from training.contrast import AdjustedArm, Arm, Combined, Contrast
 
 OUTCOMES: Final = ("recall", "margin", "net")
 SPENDING: Final = ("cost", "redeemed")
@@ -15,6 +16,41 @@ FORESEEN: Final = ("foreseen_recall", "foreseen_margin")
 SMALLEST_ARM: Final = 2
 SMALLEST_ADJUSTED_ARM: Final = 50
 """Smaller arms are compared as they are: fitting to so few offers would cost more than it brings."""
+
+
+class SegmentEvidence:
+    """All that is known of one policy segment: its offers in the offer log and in tests run elsewhere."""
+
+    def __init__(self, logs: Sequence[SegmentLog]) -> None:
+        self._logs = logs
+
+    def sizes(self, one: str, other: str) -> tuple[int, int]:
+        """Count the offers of two arms that can be compared."""
+        sizes = np.array([log.sizes(one, other) for log in self._logs]).reshape(-1, 2).sum(axis=0)
+        return int(sizes[0]), int(sizes[1])
+
+    def contrast(self, one: str, other: str, *, adjusted: bool = True) -> Contrast | None:
+        """Compare two arms within each source and combine what they say; None where no source can tell."""
+        told = [contrast for log in self._logs if (contrast := log.contrast(one, other, adjusted=adjusted))]
+        return Combined(told) if len(told) > 1 else next(iter(told), None)
+
+    def recall_variance(self) -> float:
+        """Variance of recall in all arms together: known without knowing what any arm did."""
+        sizes = np.array([len(log) for log in self._logs], dtype=float)
+        if not sizes.sum():
+            return np.nan
+        return float(np.average([log.recall_variance() for log in self._logs if len(log)], weights=sizes[sizes > 0]))
+
+    def spending(self, arm: str, other: str) -> tuple[float, float]:
+        """Mean cost and share redeemed of an arm's offers that can be compared; NaN where not known."""
+        sizes = np.array([log.sizes(arm, other)[0] for log in self._logs], dtype=float)
+        told = np.array([log.spending(arm, other) for log in self._logs]).reshape(-1, 2)
+        return _average(told[:, 0], sizes), _average(told[:, 1], sizes)
+
+
+def _average(values: np.ndarray, weights: np.ndarray) -> float:
+    known = ~np.isnan(values) & (weights > 0)
+    return float(np.average(values[known], weights=weights[known])) if known.any() else np.nan
 
 
 class SegmentLog:
@@ -37,6 +73,9 @@ class SegmentLog:
         foreseen = [name for name in FORESEEN if name in offers]
         self._foreseen = np.column_stack([np.ones(len(offers)), offers[foreseen].to_numpy(np.float64)])
 
+    def __len__(self) -> int:
+        return len(self._arms)
+
     def sizes(self, one: str, other: str) -> tuple[int, int]:
         """Count the offers of two arms in the weeks that have both."""
         shared = self._shared_weeks(one, other)
@@ -47,7 +86,8 @@ class SegmentLog:
         if min(self.sizes(one, other)) < SMALLEST_ARM:
             return None
         shared = self._shared_weeks(one, other)
-        return Contrast(*(self._arm(shared, arm, adjusted=adjusted) for arm in (one, other)))
+        arms = (self._arm(shared, arm, adjusted=adjusted) for arm in (one, other))
+        return Contrast(*arms, members=1 + int(self._members.max()))
 
     def recall_variance(self) -> float:
         """Variance of recall in all arms together: known without knowing what any arm did."""
