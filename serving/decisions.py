@@ -15,6 +15,7 @@ from features.programme import Programme
 from features.schemas import Tables
 from serving import policy
 from serving.bundle import ModelBundle, PolicyTable
+from serving.priors import next_order
 from serving.reasons import reasons
 from serving.records import DecisionRecord, Decisions
 from serving.scoring import score
@@ -108,6 +109,7 @@ def decide(
         model_version=bundle.version,
         policy_version=policy_table.version if policy_table else None,
         currency=programme.currency,
+        **next_order(known.features, bundle.constants, max(bundle.churn_days, bundle.value_days)),
         reasons=_reasons(known.features, bundle, programme),
     )
     checked: pd.DataFrame = Decisions.validate(decisions[list(DecisionRecord.model_fields)])

@@ -22,6 +22,7 @@ DAYS_PER_WEEK: Final = 7.0
 PRIOR_GAPS: Final = 2.0
 PROBABILITY_FLOOR: Final = 1e-3
 VALUE_FLOOR: Final = 0.01
+NEXT_ORDER_QUANTILES: Final = {"next_order_days": 0.5, "next_order_low_days": 0.1, "next_order_high_days": 0.9}
 DECIMALS: Final = 9
 
 PRIOR_COLUMNS: Final = (
@@ -96,6 +97,47 @@ def expected_spend(repeats: Floats, mean_value: Floats, spend: GammaGamma) -> Fl
     return spend.p * (spend.v + total) / (spend.p * repeats + spend.q - 1.0)
 
 
+def days_until_order(repeats: Floats, age: Floats, btyd: BetaGeometric, probability: float) -> Floats:
+    """Return the days within which a member who has not left orders with this probability.
+
+    They stay until they order, at a rate that is Gamma(r + repeats, alpha + age): the wait has a Lomax distribution.
+    It is too heavy-tailed for a mean, so ask for its median.
+    """
+    return np.asarray(DAYS_PER_WEEK * (btyd.alpha + age) * np.expm1(-np.log1p(-probability) / (btyd.r + repeats)))
+
+
+def next_order(features: pd.DataFrame, constants: FittedConstants, horizon_days: int) -> pd.DataFrame:
+    """Say whether members are still there and, if they are, when they will order next, row by row.
+
+    Parameters
+    ----------
+    features
+        The feature table.
+    constants
+        What was fitted on the member base.
+    horizon_days
+        How far ahead a date is stated.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``active_probability``; ``next_order_days``, the median wait if active; ``next_order_low_days`` and
+        ``next_order_high_days``, between which it ends with 80 % probability. Days count from as_of and are missing
+        where they lie beyond the horizon; everything is missing where there is no order to go by.
+    """
+    repeats, last, age = _clock(features)
+    known = features["recency_days"].notna().to_numpy()
+    waits = {
+        name: days_until_order(repeats, age, constants.btyd, probability)
+        for name, probability in NEXT_ORDER_QUANTILES.items()
+    }
+    columns = {
+        "active_probability": np.where(known, p_alive(repeats, last, age, constants.btyd), np.nan),
+        **{name: np.where(known & (days <= horizon_days), days, np.nan) for name, days in waits.items()},
+    }
+    return pd.DataFrame({name: np.round(values, DECIMALS) for name, values in columns.items()}, index=features.index)
+
+
 def typical_gap_days(features: pd.DataFrame, constants: FittedConstants, prior_gaps: float) -> Floats:
     """Return each member's own typical days between orders, shrunk to the programme's median.
 
@@ -116,19 +158,15 @@ def prior_columns(features: pd.DataFrame, constants: FittedConstants, churn_days
     ``prior_value_if_active`` look ``value_days`` ahead; the three on the link scale start the models, and are no surer
     than one in a thousand: BG/NBD is too sure of frequent buyers who fall silent for trees to correct.
     """
-    column = {name: features[name].to_numpy(np.float64) for name in PRIOR_INPUTS}
-    repeats = column["repeat_order_days"].clip(min=0)
-    since_first = np.where(np.isnan(column["tenure_days"]), column["joined_days"], column["tenure_days"])
-    age = np.nan_to_num(since_first).clip(min=0) / DAYS_PER_WEEK
-    last = np.minimum(np.nan_to_num(column["first_to_last_days"]).clip(min=0) / DAYS_PER_WEEK, age)
-
+    repeats, last, age = _clock(features)
     btyd, weeks = constants.btyd, value_days / DAYS_PER_WEEK
     alive = p_alive(repeats, last, age, btyd)
     p_if_alive = p_orders_if_alive(repeats, age, btyd, weeks)
     orders_alive = orders_if_alive(repeats, age, btyd, weeks)
-    per_order = _value_per_order(repeats, column["repeat_value_mean"], constants)
+    per_order = _value_per_order(repeats, features["repeat_value_mean"].to_numpy(np.float64), constants)
     value_if_active = per_order * orders_alive / p_if_alive
     churn_p_orders = p_orders(repeats, last, age, btyd, churn_days / DAYS_PER_WEEK)
+    recency = features["recency_days"].to_numpy(np.float64)
     columns = {
         "prior_p_alive": alive,
         "prior_expected_orders": alive * orders_alive,
@@ -136,12 +174,20 @@ def prior_columns(features: pd.DataFrame, constants: FittedConstants, churn_days
         "prior_value_per_order": per_order,
         "prior_expected_value": alive * orders_alive * per_order,
         "prior_value_if_active": value_if_active,
-        "prior_overdue": column["recency_days"] / typical_gap_days(features, constants, PRIOR_GAPS),
+        "prior_overdue": recency / typical_gap_days(features, constants, PRIOR_GAPS),
         "prior_churn_logit": -_finite_logit(churn_p_orders),
         "prior_orders_logit": _finite_logit(alive * p_if_alive),
         "prior_log_value": np.log(value_if_active.clip(min=VALUE_FLOOR)),
     }
     return pd.DataFrame({name: np.round(columns[name], DECIMALS) for name in PRIOR_COLUMNS}, index=features.index)
+
+
+def _clock(features: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
+    """Return repeats, time to the last order and age; joining stands in for a first order that never came."""
+    names = ("repeat_order_days", "first_to_last_days", "tenure_days", "joined_days")
+    repeats, to_last, tenure, joined = (features[name].to_numpy(np.float64) for name in names)
+    age = np.nan_to_num(np.where(np.isnan(tenure), joined, tenure)).clip(min=0) / DAYS_PER_WEEK
+    return repeats.clip(min=0), np.minimum(np.nan_to_num(to_last).clip(min=0) / DAYS_PER_WEEK, age), age
 
 
 def _value_per_order(repeats: Floats, mean_value: Floats, constants: FittedConstants) -> Floats:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from features.programme import State, Tier
 from serving.bundle import Evidence
+from serving.history import HistoryLevel
 
 NoOfferReason = Literal[
     "not_lapsed", "no_effect", "not_worth_it", "insufficient_evidence", "observational_only", "ineligible", "consent",
@@ -52,6 +53,13 @@ class DecisionRecord(Strict):
     value_if_active: float
     historic_value: float
     value_at_stake: float
+    active_probability: Probability | None = Field(description="of still being there; absent without an order")
+    next_order_days: float | None = Field(
+        description="median days from as_of to the next order, if active; absent when beyond the horizons"
+    )
+    next_order_low_days: float | None = Field(description="a tenth order sooner; absent when beyond the horizons")
+    next_order_high_days: float | None = Field(description="a tenth order later; absent when beyond the horizons")
+    history_level: HistoryLevel = Field(description="how much the member's orders say")
     tier: Tier
     state: State
     persona: str | None
@@ -71,7 +79,7 @@ class DecisionRecord(Strict):
 
 _OPTIONAL = {name for name, kind in get_type_hints(DecisionRecord).items() if NoneType in get_args(kind)}
 _NUMBERS = {name for name, kind in get_type_hints(DecisionRecord).items() if float in (kind, *get_args(kind))}
-_PROBABILITIES = ("churn_probability", "order_probability", "assigned_probability")
+_PROBABILITIES = ("churn_probability", "order_probability", "active_probability", "assigned_probability")
 
 
 def _column(name: str) -> pa.Column:

@@ -26,6 +26,7 @@ from serving.bundle import (
     GammaGamma,
     ModelBundle,
     PolicyTable,
+    ValueSpread,
 )
 from serving.priors import prior_columns
 from serving.records import DecisionRecord, Reason
@@ -209,6 +210,8 @@ def small_bundle(programme: Programme, *, trained_until: str = TRAINED_UNTIL) ->
         },
         calibrators={"churn": Calibrator(x=(0.0, 0.5, 1.0), y=(0.02, 0.45, 0.98))},
         value_factor=1.05,
+        value_spread=ValueSpread(probability_from=(0.0, 0.5), ratios=((0.0, 0.5, 3.0), (0.2, 1.0, 2.0))),
+        level_margin=0.2,
     )
 
 
@@ -239,6 +242,11 @@ def decision(member_id: str = "m001", **changed: Any) -> DecisionRecord:
         "value_if_active": 100.0,
         "historic_value": 250.5,
         "value_at_stake": 30.0,
+        "active_probability": 0.8,
+        "next_order_days": 21.5,
+        "next_order_low_days": 3.0,
+        "next_order_high_days": None,
+        "history_level": "few_orders",
         "tier": "high",
         "state": "lapsed_mid",
         "persona": None,

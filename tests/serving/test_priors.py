@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from serving.bundle import BetaGeometric, GammaGamma
 from serving.priors import (
     PRIOR_COLUMNS,
+    days_until_order,
     expected_orders,
     expected_spend,
+    next_order,
     orders_if_alive,
     p_alive,
     p_orders,
@@ -33,6 +35,7 @@ class Lives(NamedTuple):
     last: np.ndarray
     alive: np.ndarray
     ahead: np.ndarray
+    wait: np.ndarray
 
 
 def live(btyd: BetaGeometric, members: int, seed: int = 3) -> Lives:
@@ -40,6 +43,7 @@ def live(btyd: BetaGeometric, members: int, seed: int = 3) -> Lives:
     rng = np.random.default_rng(seed)
     rate, leaving = rng.gamma(btyd.r, 1 / btyd.alpha, members), rng.beta(btyd.a, btyd.b, members)
     repeats, last, ahead = np.zeros(members), np.zeros(members), np.zeros(members)
+    wait = np.full(members, np.inf)
     alive_at_age, here, now = np.ones(members, bool), np.arange(members), np.zeros(members)
     while len(here):
         now = now + rng.exponential(1 / np.maximum(rate[here], 1e-12))
@@ -48,10 +52,11 @@ def live(btyd: BetaGeometric, members: int, seed: int = 3) -> Lives:
         repeats[here[seen]] += 1
         last[here[seen]] = now[seen]
         ahead[here[~seen]] += 1
+        wait[here[~seen]] = np.minimum(wait[here[~seen]], now[~seen] - AGE)
         stays = rng.random(len(here)) >= leaving[here]
         alive_at_age[here[seen & ~stays]] = False
         here, now = here[stays], now[stays]
-    return Lives(repeats, last, alive_at_age, ahead)
+    return Lives(repeats, last, alive_at_age, ahead, wait)
 
 
 def assert_mean_agrees(expected: np.ndarray, observed: np.ndarray) -> None:
@@ -202,3 +207,34 @@ def test_the_typical_gap_shrinks_to_the_programmes_median(count, own, prior_gaps
     features = pd.DataFrame({"gap_count": [float(count)], "gap_median_days": [float(own)]})
     constants = make_constants(fitted_at=datetime(2026, 1, 1), median_gap_days=28.0)
     assert typical_gap_days(features, constants, prior_gaps)[0] == pytest.approx(typical)
+
+
+@pytest.mark.parametrize("btyd", [CDNOW, BUSY])
+@pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
+def test_who_is_still_there_orders_within_the_stated_days_as_often_as_stated(btyd, probability):
+    lives = live(btyd, 60_000)
+    days = days_until_order(lives.repeats, np.full(len(lives.repeats), AGE), btyd, probability)
+    seen = lives.alive & (days <= 7 * AHEAD)
+    assert seen.sum() > 300
+    in_time = (7 * lives.wait[seen] <= days[seen]).mean()
+    assert in_time == pytest.approx(probability, abs=4 * np.sqrt(probability * (1 - probability) / seen.sum()))
+
+
+def test_the_next_order_lies_within_its_interval_and_no_date_lies_beyond_the_horizon():
+    expected = next_order(make_features(200), make_constants(), 91)
+    days = expected[["next_order_low_days", "next_order_days", "next_order_high_days"]]
+    assert (days.max() <= 91).all()
+    assert days.notna().any(axis=None)
+    stated = days.dropna()
+    assert (stated.iloc[:, 0] < stated.iloc[:, 1]).all()
+    assert (stated.iloc[:, 1] < stated.iloc[:, 2]).all()
+    assert (days.iloc[:, 1].isna() <= days.iloc[:, 2].isna()).all()
+    later = next_order(make_features(200), make_constants(), 3650)
+    assert (later.notna().sum() >= expected.notna().sum()).all()
+
+
+def test_nothing_is_said_of_the_next_order_of_who_never_ordered():
+    features = make_features(200)
+    expected = next_order(features, make_constants(), 91)
+    assert expected[features["recency_days"].isna()].isna().all(axis=None)
+    assert expected.loc[features["recency_days"].notna(), "active_probability"].between(0, 1).all()

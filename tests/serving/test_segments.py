@@ -27,7 +27,7 @@ def members(**columns: object) -> pd.DataFrame:
     usual = {
         "recency_days": 10.0, "order_count": 5.0, "order_days": 5.0, "gap_count": 4.0, "gap_median_days": 20.0,
         "value_per_year": 50.0, "repeat_order_days": 4.0, "first_to_last_days": 80.0, "tenure_days": 90.0,
-        "joined_days": 95.0, "repeat_value_mean": 5.0, "visits_28d": 0.0,
+        "joined_days": 95.0, "repeat_value_mean": 5.0, "visits_28d": 0.0, "gap_mean_days": 20.0, "gap_last_days": 20.0,
     }  # fmt: skip
     frame = pd.DataFrame({"member_id": [f"m{number}" for number in range(size)]})
     return frame.assign(**usual).assign(**columns)
@@ -143,7 +143,7 @@ def test_rows_keep_their_order_and_index() -> None:
 def test_segments_of_nobody_are_an_empty_frame() -> None:
     placed = place(members()[:0], programme(personas=[persona("few", "visits_28d < 3")]))
     assert placed.empty
-    assert list(placed) == ["member_id", "tier", "state", "persona", "policy_segment"]
+    assert list(placed) == ["member_id", "tier", "state", "history_level", "persona", "policy_segment"]
 
 
 ANY_MEMBER = st.fixed_dictionaries(
