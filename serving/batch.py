@@ -17,18 +17,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.checks import Finding
-from features.errors import RefusedError
+from features.errors import RefusedError, WinbackError
 from features.programme import Programme
 from features.sources import Loaded
 from serving.bundle import Evidence, ModelBundle, PolicyTable, Record
 from serving.decisions import Candidates, candidates, decide, refuse_unfit
+from serving.drift import drifted
 from serving.incentives import campaign_costs
 from serving.loading import Step, as_of_or_next_day, load
+from serving.locks import only_run
 from serving.records import DECISIONS_ARROW, decision_records, decision_table
 from serving.registry import resolve_bundle, resolve_policy_table
 from serving.store import Store
 
 CHUNK_ROWS = 20_000
+
+
+class OutputError(WinbackError):
+    """The decisions cannot be written."""
 
 
 class Money(Record):
@@ -62,6 +68,8 @@ class RunSummary(Record):
     assigned: dict[str, int]
     holdout: int
     no_offer_reasons: dict[str, int]
+    drift: dict[str, float]
+    """Features that moved most since the model was trained, by population stability index; see `serving.drift`."""
     money: Money
     file: Path
 
@@ -103,44 +111,57 @@ def score_programme(
     Raises
     ------
     RefusedError
-        If the model saw data from after as_of, or nobody is eligible. The publication before stands.
+        If the model saw data from after as_of, nobody is eligible, or another run of the programme has not ended. The
+        publication before stands.
+    OutputError
+        If the decisions cannot be written: a full disk, a folder of somebody else.
     """
-    loaded = loaded or load(programme, step, set_aside=out / "_set_aside")
-    bundle = resolve_bundle(programme, bundle_folder)
-    policy_table = resolve_policy_table(programme)
-    when = as_of_or_next_day(programme, as_of, loaded.data_until)
-    refuse_unfit(bundle, programme, when)
-    step("building the features")
-    known = candidates(loaded.tables, when, programme)
-    if known.features.empty:
-        raise RefusedError(
-            f"no member is eligible as of {programme.local_date(when)}; what was published before stands"
-        )
-    step(f"deciding about {len(known.features):,} members")
-    as_of_date = programme.local_date(when)
-    file = out / f"as_of={as_of_date.isoformat()}" / "decisions.parquet"
-    decisions = (decision_table(decide(part, bundle, policy_table, programme)) for part in known.chunks(chunk_rows))
-    with closing(Store(programme.output.store_url, programme.folder)) as store:
-        staged = store.stage(
-            as_of_date,
-            model_version=bundle.version,
-            policy_version=policy_table.version if policy_table else None,
-        )
-        publish(decisions, store, staged, file)
-    summary = _summarise(programme, loaded, known, bundle, policy_table, file)
-    file.with_name("_summary.json").write_text(summary.model_dump_json(indent=2), encoding="utf-8")
-    return summary
+    with only_run(programme.path("var") / f"{programme.output.model}.lock", f"scoring of {programme.name}"):
+        loaded = loaded or load(programme, step, set_aside=out / "_set_aside")
+        bundle = resolve_bundle(programme, bundle_folder)
+        policy_table = resolve_policy_table(programme)
+        when = as_of_or_next_day(programme, as_of, loaded.data_until)
+        refuse_unfit(bundle, programme, when)
+        step("building the features")
+        known = candidates(loaded.tables, when, programme)
+        if known.features.empty:
+            raise RefusedError(
+                f"no member is eligible as of {programme.local_date(when)}; what was published before stands"
+            )
+        step(f"deciding about {len(known.features):,} members")
+        as_of_date = programme.local_date(when)
+        file = out / f"as_of={as_of_date.isoformat()}" / "decisions.parquet"
+        decisions = (decision_table(decide(part, bundle, policy_table, programme)) for part in known.chunks(chunk_rows))
+        with closing(Store(programme.output.store_url, programme.folder)) as store:
+            staged = store.stage(
+                as_of_date,
+                model_version=bundle.version,
+                policy_version=policy_table.version if policy_table else None,
+            )
+            publish(decisions, store, staged, file)
+        summary = _summarise(programme, loaded, known, bundle, policy_table, file)
+        with _written(told := file.with_name("_summary.json")):
+            told.write_text(summary.model_dump_json(indent=2), encoding="utf-8")
+        return summary
 
 
 def publish(decisions: Iterable[pa.Table], store: Store, staged: int, file: Path) -> None:
     """Write decisions to the staged publication and a staged file, then switch both over."""
-    with _staged_file(file, staged) as unseen:
+    with _written(file), _staged_file(file, staged) as unseen:
         with pq.ParquetWriter(unseen, DECISIONS_ARROW) as writer:
             for table in decisions:
                 writer.write_table(table)
                 store.add(staged, decision_records(table))
         store.publish(staged)
         unseen.replace(file)
+
+
+@contextmanager
+def _written(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {file}: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -187,6 +208,7 @@ def _summarise(
         assigned=_counts(decisions["assigned_incentive"]),
         holdout=int((decisions["assigned_by"] == "holdout").sum()),
         no_offer_reasons=_counts(decisions["no_offer_reason"]),
+        drift=drifted(known.features, bundle),
         money=Money(
             expected_value=decisions["expected_value"].sum(),
             value_at_stake=decisions["value_at_stake"].sum(),

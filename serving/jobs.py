@@ -79,5 +79,14 @@ def score(programme: Programme, as_of: str | None, out: Path, *, bundle_folder: 
     return JobResult(
         record=summary.model_dump(mode="json"),
         tables={f"{summary.programme}: {summary.file}": [totals], "decisions": outcomes},
-        warnings=tuple(str(finding) for finding in summary.findings),
+        warnings=(*map(str, summary.findings), *(_drift(name, index) for name, index in summary.drift.items())),
+    )
+
+
+def _drift(feature: str, index: float) -> str:
+    from serving.drift import THRESHOLD
+
+    return (
+        f"{feature} is distributed unlike where the model was trained (population stability index {index:.2f}, "
+        f"above {THRESHOLD}); look at the tables first, then train again"
     )

@@ -188,7 +188,7 @@ def _engine(url: str, folder: Path) -> Engine:
 
 def _latest(*columns: Any) -> sa.Select:
     published = sa.select(*columns).where(_publications.c.status == _PUBLISHED)
-    return published.order_by(_publications.c.as_of.desc()).limit(1)
+    return published.order_by(_publications.c.as_of.desc(), _publications.c.id.desc()).limit(1)
 
 
 def _refuse_unless_staged(connection: Connection, publication_id: int) -> None:

@@ -1,6 +1,8 @@
 """The weekly job publishes whole or not at all, and again without duplicates."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,13 +12,15 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from builders import AS_OF, decision, small_programme
 
 from features.errors import RefusedError
 from features.programme import Eligible
-from serving.batch import publish, score_programme
-from serving.bundle import save_bundle, save_policy_table
+from serving import jobs
+from serving.batch import OutputError, publish, score_programme
+from serving.bundle import ColumnProfile, ModelBundle, save_bundle, save_policy_table
 from serving.records import decision_records, decision_table
 from serving.registry import policy_file
 from serving.store import Store
@@ -99,6 +103,43 @@ def test_nothing_is_published_when_nobody_is_eligible(programme, tmp_path):
     with pytest.raises(RefusedError, match="no member is eligible"):
         run(of_the_last_day, tmp_path, as_of="2026-01-07")
     assert not list(tmp_path.glob("as_of=*"))
+
+
+def test_a_second_run_at_the_same_time_is_refused_and_leaves_the_first_alone(programme, tmp_path):
+    refused = []
+
+    def begin_another(_: str) -> None:
+        with pytest.raises(RefusedError, match="scoring of small is running already") as refusal:
+            run(programme, tmp_path / "other")
+        refused.append(refusal)
+
+    assert run(programme, tmp_path / "out", step=begin_another).file.exists()
+    assert refused
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("problem", [errno.ENOSPC, errno.EACCES])
+def test_decisions_that_cannot_be_written_are_a_clear_error_and_those_before_stand(tmp_path, monkeypatch, problem):
+    published(tmp_path, OLD)
+
+    def fail(*_):
+        raise OSError(problem, os.strerror(problem))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pq.ParquetWriter, "write_table", fail)
+        with pytest.raises(OutputError, match=rf"cannot write .*decisions.parquet: {os.strerror(problem)}"):
+            published(tmp_path, NEW)
+    assert seen(tmp_path) == (OLD, OLD)
+
+
+def test_features_that_moved_since_training_are_in_the_summary_and_the_warnings(shop, programme, tmp_path):
+    usual = ColumnProfile(quantiles=tuple(float(1_000 + decile) for decile in range(11)), missing_share=0.0)
+    content = shop.bundle.model_dump() | {"reference_profile": {"tenure_days": usual}}
+    bundle = ModelBundle.model_validate(content)
+    save_bundle(bundle, tmp_path / "bundle")
+    result = jobs.score(programme, AS_OF, tmp_path / "out", bundle_folder=tmp_path / "bundle", step=lambda _: None)
+    assert list(result.record["drift"]) == ["tenure_days"]
+    assert any(warning.startswith("tenure_days is distributed unlike") for warning in result.warnings)
 
 
 class Interruption(Exception):

@@ -1,6 +1,9 @@
 """Readers of the store see one publication, whole, whatever the writer does."""
 
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -93,6 +96,27 @@ def test_a_run_whose_place_was_taken_is_refused(store):
         store.publish(earlier)
     store.publish(later)
     assert list(store.read(["m1", "m2", "m3"])[1]) == ["m2"]
+
+
+def test_of_two_runs_of_an_as_of_at_once_one_ends_whole(store, tmp_path):
+    def run(version: str) -> str:
+        with closing(Store("sqlite:///var/winback.db", tmp_path)) as own:
+            both.wait()
+            try:
+                publish(
+                    own, MONDAY, *(decision(f"m{n}", model_version=version) for n in range(50)), model_version=version
+                )
+            except RefusedError:
+                return "refused"
+            return "published"
+
+    both = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        ends = list(pool.map(run, ("model1", "model2")))
+    publication, records = store.read([f"m{number}" for number in range(50)])
+    assert "published" in ends
+    assert len(records) == publication.members == row_count(tmp_path) == 50
+    assert {record.model_version for record in records.values()} == {publication.model_version}
 
 
 def test_a_member_cannot_be_decided_about_twice_in_a_publication(store):
