@@ -48,6 +48,9 @@ bench-quality: $(STAMP)  ## back-tests against peers, public and simulated data;
 bench-demo: $(STAMP)  ## the demo's wall time and peak memory
 	$(BIN)/python benchmarks/demo.py
 
+bench-evidence: $(STAMP)  ## evidence for incentives against known truth; DATA=../shared/data adds a real test
+	DATA=$(DATA) $(BIN)/python benchmarks/evidence.py
+
 docs: $(STAMP)  ## write the generated tables of docs/
 	$(BIN)/python docs/generate.py
 
