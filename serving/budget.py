@@ -1,0 +1,80 @@
+"""Whom to offer what within a budget: the linear multiple-choice knapsack, solved along each member's frontier. Pure.
+
+Every member gets at most one candidate. A member's efficient frontier are the candidates on the upper concave hull of
+value over cost; each step along it brings less per unit of cost than the one before. Taking all members' steps in order
+of value per cost, until the budget is spent, is optimal for the linear relaxation, and differs from the whole-number
+optimum by less than one step's value (Sinha and Zoltners, 1979).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+NOTHING: Final = -1
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps along all members' frontiers, the most valuable per unit of cost first.
+
+    Attributes
+    ----------
+    member, candidate
+        Who would move to what.
+    cost, value
+        Beyond the step before; value per cost never rises from one step to the next.
+    """
+
+    member: np.ndarray
+    candidate: np.ndarray
+    cost: np.ndarray
+    value: np.ndarray
+
+    def within(self, budget: float) -> int:
+        """Count the first steps a budget pays for."""
+        return int(np.searchsorted(np.cumsum(self.cost), budget * (1 + 1e-12), side="right"))
+
+    def multiplier(self, taken: int) -> float:
+        """Value that one more unit of budget would bring once so many steps are taken; 0 where nothing is left."""
+        return float(self.value[taken] / self.cost[taken]) if taken < len(self.cost) else 0.0
+
+    def choices(self, taken: int, members: int) -> np.ndarray:
+        """Return each member's candidate after so many steps, `NOTHING` for those who get none."""
+        chosen = np.full(members, NOTHING)
+        chosen[self.member[:taken]] = self.candidate[:taken]
+        return chosen
+
+
+def frontier_steps(*, cost: np.ndarray, value: np.ndarray) -> Steps:
+    """Find all members' frontiers.
+
+    Parameters
+    ----------
+    cost, value
+        One row per member, one column per candidate; value after cost. Candidates a member may not get have no value
+        (NaN). Costs are positive.
+    """
+    members, candidates = value.shape
+    at_cost, at_value = np.zeros(members), np.zeros(members)
+    found: list[tuple[np.ndarray, ...]] = []
+    for _ in range(candidates):
+        extra = np.where(cost > at_cost[:, None], cost - at_cost[:, None], np.nan)
+        slope = np.nan_to_num((value - at_value[:, None]) / extra, nan=-np.inf)
+        steepest = slope.max(axis=1, initial=-np.inf)
+        best = np.where(slope == steepest[:, None], cost, -np.inf).argmax(axis=1)
+        moving = np.flatnonzero(steepest > 0)
+        if not len(moving):
+            break
+        to = best[moving]
+        new_cost, new_value = cost[moving, to], value[moving, to]
+        found.append((moving, to, new_cost - at_cost[moving], new_value - at_value[moving]))
+        at_cost[moving], at_value[moving] = new_cost, new_value
+    if not found:
+        nobody = np.zeros(0, dtype=int)
+        return Steps(nobody, nobody, np.zeros(0), np.zeros(0))
+    member, candidate, step_cost, step_value = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.argsort(-step_value / step_cost, kind="stable")
+    return Steps(member[order], candidate[order], step_cost[order], step_value[order])
