@@ -21,10 +21,11 @@ from rich.console import Console
 from features.programme import Horizons, Programme, load_programme, parse_programme
 from features.sources import Loaded, load_tables, tables_from_frames
 from serving.console import rows_table
+from serving.intervals import total_interval, value_rank
 from training.backtest import OURS, BacktestResult, backtest
 from training.compare import JUDGED, Standing, standing
 from training.demo_data import write_dataset
-from training.evaluate import churn_metrics, value_metrics
+from training.evaluate import churn_metrics, interval_coverage, uniformity_distance, value_metrics
 from training.peers import BENCH_PEERS
 from training.simulator import simulate
 
@@ -33,6 +34,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "quality.json"
 FOLDERS = {"cdnow": "data/cdnow", "complete_journey": "demo/complete_journey"}
 TAFENG = "tafeng_baskets.parquet"
 BIAS_AIM = 0.10
+LIKELY_TO_ORDER = 0.3
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,25 @@ def standings(result: BacktestResult) -> list[Standing]:
     return [standing(metric, result.members, result.predictions[OURS], peers) for metric in JUDGED]
 
 
+def uncertainty(case: Case, result: BacktestResult) -> dict[str, Any]:
+    """Hold our intervals and predictive distributions against what happened."""
+    members, spread = result.members, result.bundle.value_spread
+    chance, if_active = (members[name].to_numpy() for name in ("order_probability", "value_if_active"))
+    likely = members[chance > LIKELY_TO_ORDER]
+    total = total_interval(chance, if_active, spread, level_margin=result.bundle.level_margin)
+    actual = float(members["value"].sum())
+    return {
+        "backtest": case.name,
+        "coverage_80": interval_coverage(likely["value"], likely["expected_value_low"], likely["expected_value_high"]),
+        "members_covered": len(likely),
+        "pit_distance": uniformity_distance(value_rank(members["value"].to_numpy(), chance, if_active, spread)),
+        "total_low": total.low / actual - 1,
+        "total_bias": total.value / actual - 1,
+        "total_high": total.high / actual - 1,
+        "total_covered": total.low <= actual <= total.high,
+    }
+
+
 def shown(row: dict[str, Any]) -> dict[str, Any]:
     """Leave out what the title says, and write the band as text."""
     low, high = row["ece_band"]
@@ -165,7 +186,7 @@ def main() -> None:
     console = Console(width=200)
     data = Path(os.environ["DATA"]) if os.environ.get("DATA") else None
     results: list[dict[str, Any]] = []
-    verdicts = []
+    verdicts, uncertainties = [], []
     for case in CASES:
         if case.data == "tafeng" and data is None:
             console.print(f"left out: {case.name}; it needs DATA, a folder with {TAFENG}\n")
@@ -177,10 +198,14 @@ def main() -> None:
         found = standings(result)
         results += rows
         verdicts.append(summary(found, rows[0]))
+        uncertainties.append(uncertainty(case, result))
         seconds = perf_counter() - started
         console.print(rows_table(f"{case.name}: {len(result.members):,} members, {seconds:.0f} s", [*map(shown, rows)]))
         console.print(rows_table("ours against the best peer", [*map(_compared, found)]), "")
     console.print(rows_table("Against the best peer, by paired 95 % bootstrap intervals", verdicts))
+    console.print(
+        rows_table("Our 80 % intervals, predictive distributions, and 90 % interval of the total", uncertainties)
+    )
     console.print("left out: an automatic machine-learning peer; AutoGluon does not install beside these versions")
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1, default=_plain) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -113,6 +113,34 @@ class FittedModel(Record):
         return self
 
 
+class ValueSpread(Record):
+    """How the values of members who order spread around the value if active, as ratios to it, seen out of time."""
+
+    probability_from: tuple[float, ...] = Field(min_length=1, description="bands of the order probability start here")
+    ratios: tuple[tuple[float, ...], ...] = Field(description="per band, the ratio at evenly spaced shares from 0 to 1")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.probability_from[0] != 0 or np.any(np.diff(self.probability_from) <= 0):
+            raise ValueError("bands start at 0 and rise")
+        if len(self.ratios) != len(self.probability_from) or len({len(ratios) for ratios in self.ratios}) != 1:
+            raise ValueError("every band needs as many ratios")
+        if any(len(ratios) < 2 or ratios[0] < 0 or np.any(np.diff(ratios) < 0) for ratios in self.ratios):
+            raise ValueError("ratios are not negative and never fall")
+        return self
+
+    @cached_property
+    def shares(self) -> Floats:
+        """The shares that the ratios belong to."""
+        return np.linspace(0, 1, len(self.ratios[0]))
+
+    def of_members(self, order_probability: Floats) -> Iterator[tuple[NDArray[np.bool_], tuple[float, ...]]]:
+        """Yield the members of each band, and its ratios."""
+        band = np.searchsorted(self.probability_from, order_probability, side="right") - 1
+        for number, ratios in enumerate(self.ratios):
+            yield band == number, ratios
+
+
 class ColumnProfile(Record):
     """How a feature was distributed where the models were trained."""
 
@@ -136,6 +164,8 @@ class ModelBundle(Record):
     models: dict[ModelName, FittedModel]
     calibrators: dict[ModelName, Calibrator] = Field(default_factory=dict)
     value_factor: float = Field(1.0, gt=0, description="brings values to the level of the coming window")
+    value_spread: ValueSpread
+    level_margin: float = Field(ge=0, description="by which the log of a total may be off, either way, at 90 %")
     reference_profile: dict[str, ColumnProfile] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
 

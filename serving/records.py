@@ -50,6 +50,8 @@ class DecisionRecord(Strict):
     churn_probability: Probability
     order_probability: Probability
     expected_value: float
+    expected_value_low: float = Field(description="start of the 80 % interval; 0 where no order is likely enough")
+    expected_value_high: float = Field(description="end of the 80 % interval")
     value_if_active: float
     historic_value: float
     value_at_stake: float

@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from features.errors import RefusedError
 from serving.bundle import FittedModel, Floats, ModelBundle, ModelName
+from serving.intervals import value_interval
 from serving.priors import PRIOR_COLUMNS, PRIOR_INPUTS, prior_columns
 
 KEYS: Final = ("member_id", "as_of")
@@ -22,6 +23,8 @@ SCORE_COLUMNS: Final = (
     *PROBABILITIES,
     "value_if_active",
     "expected_value",
+    "expected_value_low",
+    "expected_value_high",
     "historic_value",
     "value_at_stake",
     "prior_expected_value",
@@ -44,11 +47,14 @@ def score(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
     orders = _order_probability(churn, bundle, matrix, priors)
     value_if_active = bundle.value_factor * np.exp(link_score(bundle.models["value"], matrix, priors))
     expected_value = orders * value_if_active
+    low, high = value_interval(orders, value_if_active, bundle.value_spread)
     numbers = {
         "churn_probability": churn,
         "order_probability": orders,
         "value_if_active": value_if_active,
         "expected_value": expected_value,
+        "expected_value_low": low,
+        "expected_value_high": high,
         "historic_value": features["value_total"].to_numpy(np.float64),
         "value_at_stake": value_if_active - expected_value,
         "prior_expected_value": priors["prior_expected_value"].to_numpy(np.float64),

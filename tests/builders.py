@@ -239,6 +239,8 @@ def decision(member_id: str = "m001", **changed: Any) -> DecisionRecord:
         "churn_probability": 0.1 + 0.2,
         "order_probability": 0.7,
         "expected_value": 70.0,
+        "expected_value_low": 0.0,
+        "expected_value_high": 130.0,
         "value_if_active": 100.0,
         "historic_value": 250.5,
         "value_at_stake": 30.0,

@@ -25,6 +25,8 @@ SCORES = (
     "churn_probability",
     "order_probability",
     "expected_value",
+    "expected_value_low",
+    "expected_value_high",
     "value_if_active",
     "historic_value",
     "value_at_stake",

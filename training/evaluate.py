@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, rankdata
+from scipy.stats import kstest, norm, rankdata
 
 Floats = NDArray[np.float64]
 Metric = Callable[[Floats, Floats, Floats], Floats]
@@ -82,6 +83,18 @@ def value_metrics(value: ArrayLike, expected_value: ArrayLike) -> dict[str, floa
 def point_value(metric: Metric, actual: ArrayLike, predicted: ArrayLike) -> float:
     """Return a metric's value with every member counted once."""
     return _once(metric, *_paired(actual, predicted))
+
+
+def interval_coverage(actual: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
+    """Return the share of actual values that lie in their intervals, ends included."""
+    value, start = _paired(actual, low)
+    return _mean((start <= value) & (value <= np.asarray(high, dtype=np.float64)))
+
+
+def uniformity_distance(rank: ArrayLike) -> float:
+    """Return the Kolmogorov-Smirnov distance from uniform of ranks in predictive distributions."""
+    values = np.asarray(rank, dtype=np.float64)
+    return float(kstest(values, "uniform").statistic) if len(values) else np.nan
 
 
 def log_loss(actual: Floats, predicted: Floats, weights: Floats) -> Floats:
@@ -271,7 +284,7 @@ def _once(metric: Metric, actual: Floats, predicted: Floats) -> float:
     return float(metric(actual, predicted, np.ones((1, len(actual))))[0])
 
 
-def _mean(values: Floats) -> float:
+def _mean(values: NDArray[Any]) -> float:
     return float(values.mean()) if len(values) else np.nan
 
 

@@ -16,14 +16,15 @@ from scipy.special import expit
 
 from features.errors import RefusedError
 from features.programme import Programme
-from serving.bundle import Calibrator, ColumnProfile, FittedModel, Floats, ModelBundle, ModelName
+from serving.bundle import Calibrator, ColumnProfile, FittedModel, Floats, ModelBundle, ModelName, ValueSpread
 from serving.scoring import score
 from training.calibrate import SMALLEST_PROBABILITY, fit_calibrator
 from training.churn import CHURN, ORDERS
 from training.evaluate import churn_metrics, value_metrics
-from training.level import share_level, value_level
+from training.level import level_margin, share_level, value_level
 from training.snapshots import Population, Snapshot, same_season
 from training.spec import Growth, ModelSpec
+from training.spread import fit_spread
 from training.value import VALUE
 
 MOST_ROUNDS = 600
@@ -139,6 +140,8 @@ def train(
             for spec in specs
             if spec.objective == "binary"
         },
+        value_spread=_spread(fitted, outcomes),
+        level_margin=level_margin(snapshots, season),
         reference_profile={name: _profile(now.features[name]) for name in names if name in now.features},
         metrics=_metrics(held_out),
     )
@@ -333,11 +336,25 @@ def _profile(values: pd.Series) -> ColumnProfile:
     )
 
 
+def _spread(fitted: dict[ModelName, Fitted], outcomes: pd.DataFrame) -> ValueSpread:
+    ordered = outcomes["ordered"].to_numpy() > 0
+    return fit_spread(
+        _order_probability(fitted)[ordered],
+        np.exp(fitted["value"].held_out[ordered]),
+        outcomes["value"].to_numpy()[ordered],
+    )
+
+
+def _order_probability(fitted: dict[ModelName, Fitted]) -> Floats:
+    """Return the probability of an order within the value horizon, for the rows kept for calibration."""
+    return np.asarray(expit(fitted["orders"].held_out if "orders" in fitted else -fitted["churn"].held_out))
+
+
 def _held_out(fitted: dict[ModelName, Fitted], outcomes: pd.DataFrame) -> pd.DataFrame:
-    churn = expit(fitted["churn"].held_out)
-    orders = expit(fitted["orders"].held_out) if "orders" in fitted else 1 - churn
-    expected_value = orders * np.exp(fitted["value"].held_out)
-    return outcomes[["churned", "value"]].assign(churn_probability=churn, expected_value=expected_value)
+    return outcomes[["churned", "value"]].assign(
+        churn_probability=expit(fitted["churn"].held_out),
+        expected_value=_order_probability(fitted) * np.exp(fitted["value"].held_out),
+    )
 
 
 def _metrics(held_out: pd.DataFrame) -> dict[str, float]:

@@ -13,14 +13,22 @@ from typing import Final
 
 import numpy as np
 from scipy.special import expit, logit
+from scipy.stats import t
 
 from serving.bundle import Floats
+from serving.intervals import TOTAL_CONFIDENCE
 from training.snapshots import Snapshot
 from training.spec import ModelSpec
 
 FORMULA_WEIGHT: Final = 0.75
 """Weight of the formulas, in log-odds and logs. On the development back-tests (docs/models.md) it left the smallest
 error of both totals, with last year's season and without."""
+
+SMALLEST_ERROR: Final = 0.04
+"""Of the log of a total: no window was closer on average."""
+
+FEWEST_WINDOWS: Final = 2
+"""Below two even Student's t says nothing any more."""
 
 MOST_CERTAIN: Final = 0.001
 
@@ -59,15 +67,31 @@ def share_level(
 
 def value_level(predicted: float, formula: float, snapshots: Sequence[Snapshot], season: Snapshot | None) -> float:
     """Return the total value to expect in the coming window, from that by the models and that by the formulas."""
-
-    def difference(snapshot: Snapshot) -> float:
-        actual, expected = snapshot.labels["value"].sum(), snapshot.priors["prior_expected_value"].sum()
-        return float(np.log(actual / expected)) if actual > 0 and expected > 0 else 0.0
-
     if predicted <= 0 or formula <= 0:
         return predicted
-    anchor = np.log(formula) + _to_expect([*map(difference, snapshots)], difference(season) if season else None)
+    last_year = _value_difference(season) if season else None
+    anchor = np.log(formula) + _to_expect([*map(_value_difference, snapshots)], last_year)
     return float(np.exp((1 - FORMULA_WEIGHT) * np.log(predicted) + FORMULA_WEIGHT * anchor))
+
+
+def level_margin(snapshots: Sequence[Snapshot], season: Snapshot | None) -> float:
+    """Return by how much the log of the coming window's total may be off, either way, at `TOTAL_CONFIDENCE`.
+
+    It is as uncertain as past windows differed from the formulas, half of that where last year's season is known. Few
+    windows, counted without overlap, tell little of that, so Student's t replaces the normal distribution.
+    """
+    recent = [each for each in snapshots if each is not season] or list(snapshots)
+    differences = [_value_difference(each) for each in recent]
+    error = np.hypot(SMALLEST_ERROR, np.sqrt(np.mean(np.square(differences))) * (1.0 if season is None else 0.5))
+    windows = (recent[-1].matured_at - recent[0].as_of) / (recent[-1].matured_at - recent[-1].as_of)
+    freedom = max(FEWEST_WINDOWS, min(int(windows), len(recent)))
+    return float(t.ppf((1 + TOTAL_CONFIDENCE) / 2, freedom) * error)
+
+
+def _value_difference(snapshot: Snapshot) -> float:
+    """Return the log of actual over expected value; 0 where there is none."""
+    actual, expected = snapshot.labels["value"].sum(), snapshot.priors["prior_expected_value"].sum()
+    return float(np.log(actual / expected)) if actual > 0 and expected > 0 else 0.0
 
 
 def _to_expect(differences: Sequence[float], last_year: float | None) -> float:

@@ -23,6 +23,7 @@ from serving.bundle import (
     GammaGamma,
     ModelBundle,
     PolicyTable,
+    ValueSpread,
 )
 from serving.priors import prior_columns
 
@@ -113,6 +114,8 @@ def make_bundle(inputs: Sequence[str] = INPUTS, **changed: Any) -> ModelBundle:
         },
         "calibrators": {"churn": Calibrator(x=(0.0, 0.4, 1.0), y=(0.02, 0.5, 0.97))},
         "value_factor": 0.03,
+        "value_spread": ValueSpread(probability_from=(0.0, 0.5), ratios=((0.0, 0.5, 3.0), (0.2, 1.0, 2.0))),
+        "level_margin": 0.2,
         "metrics": {"churn_auc": 0.8},
     }
     return ModelBundle(**{**values, **changed})

@@ -182,3 +182,10 @@ def test_intervals_are_the_same_in_every_run():
         evaluate.paired_bootstrap(evaluate.squared_error, churned, probability, probability**2) for _ in range(2)
     )
     assert once == again
+
+
+def test_coverage_counts_both_ends_and_ranks_are_judged_by_their_distance_from_uniform():
+    assert evaluate.interval_coverage([1, 2, 3, 4], [1, 0, 4, 0], [2, 2, 5, 3]) == 0.5
+    assert evaluate.uniformity_distance((np.arange(100) + 0.5) / 100) == pytest.approx(0.005)
+    assert evaluate.uniformity_distance(np.full(10, 0.5)) == pytest.approx(0.5)
+    assert np.isnan(evaluate.uniformity_distance([]))

@@ -1,5 +1,6 @@
 """Totals follow the formulas fitted at the date, times what the same season was to them last year."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -9,7 +10,7 @@ from builders import small_constants
 from scipy.special import expit, logit
 
 from training.churn import CHURN
-from training.level import FORMULA_WEIGHT, SEASONAL, share_level, value_level
+from training.level import FORMULA_WEIGHT, SEASONAL, level_margin, share_level, value_level
 from training.snapshots import Snapshot
 
 LAST_YEAR = datetime(2025, 1, 6)
@@ -77,3 +78,25 @@ def test_totals_that_cannot_be_compared_leave_the_model_alone(predicted, formula
 
 def test_a_season_without_value_tells_nothing():
     assert value_level(5.0, 5.0, AS_EXPECTED, season(churned=0.5, value=-3)) == pytest.approx(5.0)
+
+
+def windows(*values: float) -> list[Snapshot]:
+    """Return snapshots 28 days apart whose windows do not overlap, of which the formulas expected 100."""
+    return [
+        replace(
+            season(churned=0.5, value=value),
+            as_of=LAST_YEAR + timedelta(days=28 * row),
+            matured_at=LAST_YEAR + timedelta(days=28 * (row + 1)),
+        )
+        for row, value in enumerate(values)
+    ]
+
+
+def test_a_total_is_as_uncertain_as_past_windows_differed():
+    steady, unsteady = level_margin(windows(100, 101, 99, 100), None), level_margin(windows(70, 130, 80, 140), None)
+    assert 0.05 < steady < 0.15 < 0.4 < unsteady
+
+
+def test_few_windows_make_a_total_more_uncertain_and_last_years_season_less():
+    one, four = windows(80), windows(80, 80, 80, 80)
+    assert level_margin(one, None) > level_margin(four, None) > level_margin(four, season(churned=0.5, value=80))
