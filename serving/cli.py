@@ -77,6 +77,28 @@ def score(
 
 
 @app.command()
+def plan(
+    budget: Annotated[float, typer.Option(min=0, help="What offers may be expected to cost, set-up left out.")],
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    as_of: AsOfOption = None,
+    out: Annotated[Path | None, typer.Option(help="CSV file for whom to send what.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder of a model bundle; default: the registry's champion.")
+    ] = None,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Show what a budget would buy, and what other budgets would; publishes nothing."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from serving import jobs
+
+        return jobs.plan(settings, as_of, budget, out, bundle_folder=bundle, step=step)
+
+    run_job(job, programme, json, strict=strict)
+
+
+@app.command()
 def serve(
     programme: ProgrammeOption = PROGRAMME_FILE,
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,

@@ -100,8 +100,7 @@ def decide(
     refuse_unfit(bundle, programme, known.as_of)
     scores = score(known.features, bundle)
     segments = segment_members(known.features, bundle.constants, programme)
-    members = known.features.merge(scores, on=["member_id", "as_of"], validate="1:1")
-    members = members.merge(segments, on="member_id", validate="1:1")
+    members = _joined(known.features, scores, segments)
     actions = policy.decide(members, policy_table, programme, as_of=known.as_of, contacts=known.contacts)
     decisions = scores.merge(segments, on="member_id", validate="1:1").merge(actions, on="member_id", validate="1:1")
     decisions = decisions.assign(
@@ -114,6 +113,18 @@ def decide(
     )
     checked: pd.DataFrame = Decisions.validate(decisions[list(DecisionRecord.model_fields)])
     return checked
+
+
+def scored_members(known: Candidates, bundle: ModelBundle, programme: Programme) -> pd.DataFrame:
+    """Score the candidates and place them in segments: features, scores and segments, one row per member."""
+    refuse_unfit(bundle, programme, known.as_of)
+    segments = segment_members(known.features, bundle.constants, programme)
+    return _joined(known.features, score(known.features, bundle), segments)
+
+
+def _joined(features: pd.DataFrame, scores: pd.DataFrame, segments: pd.DataFrame) -> pd.DataFrame:
+    members = features.merge(scores, on=["member_id", "as_of"], validate="1:1")
+    return members.merge(segments, on="member_id", validate="1:1")
 
 
 def refuse_unfit(bundle: ModelBundle, programme: Programme, as_of: datetime) -> None:

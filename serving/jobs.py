@@ -83,6 +83,48 @@ def score(programme: Programme, as_of: str | None, out: Path, *, bundle_folder: 
     )
 
 
+def plan(
+    programme: Programme,
+    as_of: str | None,
+    budget: float,
+    out: Path | None,
+    *,
+    bundle_folder: Path | None,
+    step: Step,
+) -> JobResult:
+    """Plan whom to send what within a budget; nothing is published or reserved."""
+    from dataclasses import asdict
+
+    from features.errors import RefusedError
+    from serving.decisions import candidates, scored_members
+    from serving.plan import plan_budget
+    from serving.registry import resolve_bundle, resolve_policy_table
+
+    policy = resolve_policy_table(programme)
+    if policy is None:
+        raise RefusedError("there is no policy table to plan with; run `winback effects` first")
+    loaded = load(programme, step)
+    instant = as_of_or_next_day(programme, as_of, loaded.data_until)
+    step(f"scoring and planning as of {programme.local_date(instant)}")
+    known = candidates(loaded.tables, instant, programme)
+    members = scored_members(known, resolve_bundle(programme, bundle_folder), programme)
+    planned = plan_budget(members, policy, programme, as_of=instant, contacts=known.contacts, budget=budget)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        planned.offers.to_csv(out, index=False)
+    by_incentive = planned.offers.groupby(["policy_segment", "incentive_id"], as_index=False).agg(
+        members=("member_id", "size"), expected_cost=("expected_cost", "sum")
+    )
+    totals = {"budget": budget, **asdict(planned.outlook), "multiplier": planned.multiplier}
+    rows: dict[str, Rows] = {
+        "plan": [totals],
+        "offers": [{str(name): value for name, value in row.items()} for row in by_incentive.to_dict("records")],
+        "curve": [{"budget": spent, **asdict(outlook)} for spent, outlook in planned.curve],
+    }
+    record = {"as_of": programme.local_date(instant).isoformat(), "full_cost": planned.full_cost, **totals, **rows}
+    return JobResult(record, rows, tuple(str(finding) for finding in loaded.findings))
+
+
 def _drift(feature: str, index: float) -> str:
     from serving.drift import THRESHOLD
 

@@ -273,7 +273,7 @@ def _recommend_in(
         "consent": ~may_be_sent.any(axis=1),
         "cooldown": members["last_offer_days"] < guardrails.cooldown_days,
         "message_cap": members["messages_per_week_28d"] >= guardrails.messages_per_week,
-        "cost_cap": offers["expected_cost"] > guardrails.cost_share * _annual_value(members, programme),
+        "cost_cap": offers["expected_cost"] > guardrails.cost_share * annual_value(members, programme),
     }
     first = pd.Series(np.select(list(bites.values()), list(bites), ""), index=members.index, dtype="str")
     free = first == ""
@@ -308,7 +308,7 @@ def _offers(effects: Iterable[Effect]) -> pd.DataFrame:
     )
 
 
-def _annual_value(members: pd.DataFrame, programme: Programme) -> pd.Series:
+def annual_value(members: pd.DataFrame, programme: Programme) -> pd.Series:
     """Historic value per year, and twelve months of the value if active."""
     return members["value_per_year"].fillna(0) + members["value_if_active"] * 365 / programme.horizons.value_days
 

@@ -25,7 +25,7 @@ def failing(error: Exception, json_file: Path) -> int:
 def test_help_names_every_command() -> None:
     shown = run(app, ["--help"]).output
     assert all(name in shown for name in ("train", "promote", "rollback", "backtest", "effects", "score"))
-    assert all(name in shown for name in ("demo", "data", "simulate", "features", "serve"))
+    assert all(name in shown for name in ("demo", "data", "simulate", "features", "plan", "serve"))
 
 
 @pytest.mark.parametrize("name", ["features", "train", "promote", "rollback", "backtest", "effects", "score"])
