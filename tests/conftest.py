@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import time
+import sys
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +11,13 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 from builders import AS_OF, Frames, small_bundle, small_frames, small_policy, small_programme
+from processes import answering, free_port
 
 from features.programme import Programme
-from serving import registry, server
+from serving import registry
 from serving.batch import score_programme
 from serving.bundle import ModelBundle, PolicyTable, save_policy_table
 from serving.records import DecisionRecord, decision_records
-
-READY_WITHIN_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -68,35 +64,8 @@ def published(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Published
 
 @pytest.fixture(scope="session")
 def service(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A real BentoML process on the loopback address, and a client to it. Its tests are one xdist group."""
-    with closing(socket.socket()) as free:
-        free.bind((server.HOST, 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("service") / "log.txt"
-    client = httpx.Client(base_url=f"http://{server.HOST}:{port}", timeout=60, trust_env=False)
-    environment = server.environment(published.programme.path("programme.toml"))
-    with log.open("w") as output, client:
-        process = subprocess.Popen(
-            server.command(port), env=environment, cwd=log.parent, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait_until_ready(client, process, log)
-            yield client
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-def _wait_until_ready(client: httpx.Client, process: subprocess.Popen, log: Path) -> None:
-    deadline = time.monotonic() + READY_WITHIN_SECONDS
-    while not _is_ready(client):
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)
-
-
-def _is_ready(client: httpx.Client) -> bool:
-    try:
-        return client.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
+    """What `winback serve` starts, and a client to it. Its tests are one xdist group."""
+    port, programme = free_port(), published.programme.path("programme.toml")
+    command = [Path(sys.executable).with_name("winback"), "serve", "--programme", programme, "--port", str(port)]
+    with answering(command, port, tmp_path_factory.mktemp("service") / "log.txt") as client:
+        yield client

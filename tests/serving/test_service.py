@@ -1,4 +1,4 @@
-"""The real BentoML process: health, the model, and one error shape, over HTTP."""
+"""The real process behind `winback serve`: health, the model, and one error shape, over HTTP."""
 
 import pytest
 from builders import AS_OF, history_of
