@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from math import nan
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from features.catalogue import features_markdown
-from features.programme import Programme, Settings
+from features.catalogue import Unit, features_markdown
+from features.programme import Programme, Settings, Windows
 from features.schemas import contract_markdown
+from serving.wording import Wording, sentences, vocabulary
 
 FOLDER = Path(__file__).parent
 INTRODUCTION = """# The programme file
@@ -75,10 +77,53 @@ def _nested(info: FieldInfo) -> list[type[Settings]]:
     return [item for item in candidates if isinstance(item, type) and issubclass(item, Settings)]
 
 
+REASONS_INTRODUCTION = """# 原因句清单
+
+由 `serving/wording.py` 与 `features/catalogue.py` 生成，测试保证与代码一致。
+
+每条流失风险的原因都是“事实 + 方向”：先说看到了什么，再说模型因此把风险判高还是判低。下表逐一列出默认窗口下的全部句子，
+数值为示例。请像给会员运营同事看一样通读：不通顺、有歧义或像机器翻译的，直接改标签或句式，再运行 `make docs`。
+
+| 特征 | 风险上升时 | 风险下降时 | 没有数据时 |
+|---|---|---|---|"""
+
+EXAMPLES: dict[Unit, tuple[float, float]] = {
+    "days": (63, 5),
+    "hours": (36, 2),
+    "gaps": (2.5, 0.4),
+    "count": (0, 3),
+    "per_week": (6.5, 0.5),
+    "money": (12.5, 3480),
+    "points": (0, 300),
+    "share": (0.125, 0.4),
+    "change": (-0.5, 0.2),
+    "ratio": (0.3, 1.8),
+    "flag": (0, 1),
+}
+"""Of each unit a value to show where the risk rises and one where it falls."""
+
+
+def reasons_markdown() -> str:
+    """List every Chinese sentence a reason can say, with values by way of example."""
+    words = vocabulary(Windows(), value_days=91).values()
+    return "\n".join([REASONS_INTRODUCTION, *(_sentences(wording) for wording in words), ""])
+
+
+def _sentences(wording: Wording) -> str:
+    raising, lowering = EXAMPLES[wording.unit]
+    said = [
+        sentences(wording, value, raises=raises, currency="CNY")[1]
+        for value, raises in ((raising, True), (lowering, False), (nan, True))
+    ]
+    facts = [*said[:2], said[2].split("，流失风险")[0]]
+    return f"| `{wording.name}` | {' | '.join(facts)} |"
+
+
 GENERATED = {
     "input-contract.md": contract_markdown,
     "features.md": features_markdown,
     "programme-file.md": programme_markdown,
+    "reasons-zh.md": reasons_markdown,
 }
 
 

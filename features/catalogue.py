@@ -108,13 +108,15 @@ _TEMPLATES: tuple[Feature, ...] = (
     Feature(
         "recency_days", "rfm", "days", "days since the last order", "距上次下单天数", "as_of date - last order date"
     ),
-    Feature("tenure_days", "rfm", "days", "days since the first order", "距首单天数", "as_of date - first order date"),
+    Feature(
+        "tenure_days", "rfm", "days", "days since the first order", "首单至今天数", "as_of date - first order date"
+    ),
     Feature(
         "first_to_last_days",
         "rfm",
         "days",
         "days from first to last order",
-        "首单至末单天数",
+        "首单至最近一单天数",
         "tenure_days - recency_days",
     ),
     Feature("order_count", "rfm", "count", "orders", "累计订单数", "orders, returns not counted"),
@@ -134,19 +136,26 @@ _TEMPLATES: tuple[Feature, ...] = (
         "rfm",
         "change",
         "change in orders, last quarter against the year",
-        "近一季订单数变化（对比全年均值）",
+        "近一季订单数较全年均值变化",
         "order_count_91d / (order_count_364d / 4) - 1",
     ),
-    Feature("value_total", "rfm", "money", "historic value", "历史累计价值", "sum of value_amount, returns taken off"),
     Feature(
-        "value_{d}d", "rfm", "money", "value in the last {d} days", "近{d}天价值", "sum of value_amount in the window"
+        "value_total", "rfm", "money", "historic value", "历史累计贡献价值", "sum of value_amount, returns taken off"
+    ),
+    Feature(
+        "value_{d}d",
+        "rfm",
+        "money",
+        "value in the last {d} days",
+        "近{d}天贡献价值",
+        "sum of value_amount in the window",
     ),
     Feature(
         "value_year_ago_91d",
         "rfm",
         "money",
         "value in the same season last year",
-        "去年同期价值",
+        "去年同期贡献价值",
         "sum of value_amount 274 to 364 days ago: the 91 days that followed this date 52 weeks ago",
     ),
     Feature(
@@ -154,7 +163,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "rfm",
         "change",
         "change in value, last quarter against the year",
-        "近一季价值变化（对比全年均值）",
+        "近一季贡献价值较全年均值变化",
         "value_91d / (value_364d / 4) - 1",
     ),
     Feature(
@@ -162,16 +171,18 @@ _TEMPLATES: tuple[Feature, ...] = (
         "rfm",
         "money",
         "historic value per year",
-        "年均价值",
+        "年均贡献价值",
         "value_total x 365 / tenure_days, tenure taken as at least 91 days",
     ),
-    Feature("first_day_value", "rfm", "money", "value of the first order", "首单价值", "value on the first order date"),
+    Feature(
+        "first_day_value", "rfm", "money", "value of the first order", "首单贡献价值", "value on the first order date"
+    ),
     Feature(
         "repeat_value_mean",
         "rfm",
         "money",
         "value per repeat order",
-        "复购单次平均价值",
+        "复购单均贡献价值",
         "value after the first order date / repeat_order_days",
     ),
     Feature("net_amount_total", "rfm", "money", "total spend", "累计消费金额", "sum of net_amount, returns taken off"),
@@ -198,7 +209,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "cadence",
         "ratio",
         "irregularity of the repurchase cycle",
-        "复购周期波动",
+        "复购周期波动系数",
         "standard deviation of the gaps / gap_mean_days",
     ),
     Feature(
@@ -206,7 +217,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "cadence",
         "change",
         "latest repurchase cycle against the typical one",
-        "最近复购周期变化（对比中位数）",
+        "最近一次复购周期较平时变化",
         "gap_last_days / gap_median_days - 1",
     ),
     Feature(
@@ -214,7 +225,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "cadence",
         "gaps",
         "time since the last order, in typical cycles",
-        "未下单时长（折合复购周期数）",
+        "未下单时长（复购周期倍数）",
         "recency_days / gap_median_days",
     ),
     Feature(
@@ -222,7 +233,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "cadence",
         "gaps",
         "time since the last order, in longest cycles",
-        "未下单时长（折合最长复购周期数）",
+        "未下单时长（最长复购周期倍数）",
         "recency_days / gap_max_days",
     ),
     Feature(
@@ -249,7 +260,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "engagement",
         "change",
         "change in visits, four weeks on four weeks",
-        "访问次数环比变化（近28天）",
+        "近28天访问次数环比变化",
         "visits_28d / visits in the 28 days before - 1",
     ),
     Feature(
@@ -257,7 +268,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "engagement",
         "count",
         "product views in the last 28 days",
-        "近28天商品浏览次数",
+        "近28天浏览商品次数",
         "`product_view` events in the window",
     ),
     Feature(
@@ -332,7 +343,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "engagement",
         "change",
         "change in the share of messages opened",
-        "消息打开率变化",
+        "近28天消息打开率较此前变化",
         "open_rate_28d / open rate 29 to 91 days ago - 1",
     ),
     Feature(
@@ -348,7 +359,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "engagement",
         "days",
         "days since unsubscribing",
-        "距退订天数",
+        "距上次退订天数",
         "age of the last `unsubscribe`",
     ),
     Feature(
@@ -356,7 +367,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "price",
         "share",
         "share of discounts in purchases",
-        "折扣占比",
+        "折扣金额占比",
         "discounts / (discounts + net amounts) of all orders",
     ),
     Feature(
@@ -364,7 +375,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "price",
         "share",
         "share of discounts in the last 91 days",
-        "近91天折扣占比",
+        "近91天折扣金额占比",
         "discounts / (discounts + net amounts) of the window's orders",
     ),
     Feature(
@@ -388,7 +399,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "price",
         "count",
         "coupons received in the last 91 days",
-        "近91天领券数",
+        "近91天领券张数",
         "`coupon_received` events in the window",
     ),
     Feature(
@@ -396,7 +407,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "price",
         "count",
         "coupons redeemed in the last 91 days",
-        "近91天优惠券核销数",
+        "近91天优惠券核销张数",
         "`coupon_redeemed` events in the window",
     ),
     Feature(
@@ -404,7 +415,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "price",
         "count",
         "recall offers in the last 91 days",
-        "近91天召回权益发放次数",
+        "近91天发放召回权益次数",
         "offers assigned in the window, control not counted",
     ),
     Feature(
@@ -456,7 +467,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "breadth",
         "share",
         "share of new products in the last 91 days",
-        "近91天新尝试商品占比",
+        "近91天首次购买商品占比",
         "products first bought in the window / product_count_91d",
     ),
     Feature(
@@ -507,7 +518,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "breadth",
         "flag",
         "orders through several channels",
-        "是否跨渠道购买",
+        "跨渠道购买",
         "whether orders came through more than one channel",
     ),
     Feature("return_count", "care", "count", "returns", "累计退货次数", "returns known"),
@@ -576,7 +587,7 @@ _TEMPLATES: tuple[Feature, ...] = (
         "journey",
         "change",
         "change in the journey score, four weeks on four weeks",
-        "旅程得分环比变化（近28天）",
+        "近28天旅程得分环比变化",
         "journey points of the last 28 days / those of the 28 days before - 1",
     ),
     Feature(

@@ -86,8 +86,31 @@ def _seen_zh(wording: Wording, value: float, currency: str) -> str:
             return f"{label}为 {_money(value)} {'元' if currency == 'CNY' else currency}"
         case "flag":
             return f"{label}：{'是' if value else '否'}"
+        case "gaps":
+            return f"{label.removesuffix('倍数）').replace('（', '相当于')}的 {_number(value)} 倍"
+        case "change":
+            return label.removesuffix("变化") + _change_zh(wording.name, value)
+        case "points":
+            return f"{label}为 {_number(value)} 分"
+        case "count" | "per_week":
+            return _count_zh(label, value)
         case _:
             return f"{label}为 {_amount(wording, value)}"
+
+
+def _change_zh(name: str, value: float) -> str:
+    if value == 0:
+        return "持平"
+    up, down = _MOVES.get(name, ("增长", "减少"))
+    return f"{up if value > 0 else down} {_number(abs(100 * value))}%"
+
+
+def _count_zh(label: str, value: float) -> str:
+    """Say `近28天访问 3 次` rather than `近28天访问次数为 3`, where what is counted has a measure word."""
+    for ending, (kept, measure) in _MEASURES.items():
+        if label.endswith(ending):
+            return f"{label.removesuffix(ending)}{kept} {_number(value)} {measure}"
+    return f"{label}为 {_number(value)}"
 
 
 def _amount(wording: Wording, value: float) -> str:
@@ -102,11 +125,11 @@ def _amount(wording: Wording, value: float) -> str:
 
 
 def _missing(wording: Wording) -> tuple[str, str]:
+    if wording.name in _ABSENCES:
+        return _ABSENCES[wording.name]
     if wording.name in _SILENCES:
         what_en, what_zh = _SILENCES[wording.name]
         return f"No {what_en} on record", f"没有{what_zh}记录"
-    if wording.name in _ABSENCES:
-        return _ABSENCES[wording.name]
     if wording.name.startswith(("gap_", "overdue_")):
         return "No repeat order on record", "没有复购记录"
     return f"{wording.label_en[0].upper()}{wording.label_en[1:]}: not on record", f"{wording.label_zh}：暂无数据"
@@ -134,15 +157,34 @@ _SILENCES: Final[Mapping[str, tuple[str, str]]] = {
     "days_since_cart": ("cart addition", "加购"),
     "days_since_full_price": ("full-price order", "原价购买"),
     "days_since_return": ("return", "退货"),
-    "last_offer_days": ("recall offer", "领到召回权益"),
+    "last_offer_days": ("recall offer", "收到召回权益"),
 }
 """Features that count the days since something, and that: bad news tells of silence, good news of the event."""
+
+_MOVES: Final[Mapping[str, tuple[str, str]]] = {
+    "gap_change": ("拉长", "缩短"),
+    "open_rate_change": ("提高", "降低"),
+    "journey_points_change_28d": ("提高", "降低"),
+}
+"""How what changed is said to rise and fall in Chinese, where it does not grow and shrink."""
+
+_MEASURES: Final[Mapping[str, tuple[str, str]]] = {
+    "次数": ("", "次"),
+    "人数": ("", "人"),
+    "天数": ("", "天"),
+    "张数": ("", "张"),
+    "订单数": ("订单", "笔"),
+    "品类数": ("品类", "个"),
+    "商品数": ("商品", "款"),
+}
+"""How Chinese labels of counts end, what stays of the ending before the number, and the measure word after it."""
 
 _NO_ORDER: Final = ("No order on record", "没有下单记录")
 _ABSENCES: Final[Mapping[str, tuple[str, str]]] = {
     "tenure_days": _NO_ORDER,
     "first_to_last_days": _NO_ORDER,
     "prior_overdue": _NO_ORDER,
+    "last_offer_days": ("No recall offer on record", "没有召回权益发放记录"),
     "days_since_unsubscribe": ("Never unsubscribed", "从未退订"),
     "new_category_days": ("No category on record", "没有品类购买记录"),
     "complaint_open_hours": ("No complaint is open", "没有未解决的投诉"),
@@ -152,34 +194,32 @@ _ABSENCES: Final[Mapping[str, tuple[str, str]]] = {
 
 _PRIORS: Final = (
     Wording(
-        "prior_p_alive", "share", "chance of not having left for good, by own order rhythm", "按下单规律推算的留存概率"
+        "prior_p_alive", "share", "chance of not having left for good, by own order rhythm", "按下单规律推算，留存概率"
     ),
     Wording(
         "prior_expected_orders",
         "ratio",
         "orders expected in {d} days, by own order rhythm",
-        "按下单规律推算的未来{d}天订单数",
+        "按下单规律推算，未来{d}天订单数",
     ),
     Wording(
         "prior_p_orders",
         "share",
         "chance of an order in {d} days, by own order rhythm",
-        "按下单规律推算的未来{d}天下单概率",
+        "按下单规律推算，未来{d}天下单概率",
     ),
-    Wording("prior_value_per_order", "money", "value expected of an order", "预期单次下单价值"),
+    Wording("prior_value_per_order", "money", "value expected of an order", "预期单笔订单贡献价值"),
     Wording(
         "prior_expected_value",
         "money",
         "value expected in {d} days, by own order rhythm",
-        "按下单规律推算的未来{d}天价值",
+        "按下单规律推算，未来{d}天贡献价值",
     ),
     Wording(
         "prior_value_if_active",
         "money",
         "value expected in {d} days from a member who orders",
-        "若下单，未来{d}天的预期价值",
+        "若再次下单，未来{d}天预期贡献价值",
     ),
-    Wording(
-        "prior_overdue", "gaps", "time since the last order, in own usual gaps", "未下单时长（折合自身下单间隔数）"
-    ),
+    Wording("prior_overdue", "gaps", "time since the last order, in own usual gaps", "未下单时长（自身复购周期倍数）"),
 )

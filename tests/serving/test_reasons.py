@@ -1,5 +1,6 @@
 """Reasons are exact, one per signal, strongest first, and the same alone and among all."""
 
+import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,6 +36,20 @@ def test_contributions_add_up_to_the_log_odds(offset):
     log_odds = link_score(model, model_matrix(features, bundle), priors_of(features, bundle))
     np.testing.assert_allclose(moved.base + moved.shap.sum(axis=1), log_odds, atol=1e-6)
     assert moved.columns == (*INPUTS, *([offset] if offset else []))
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # shap 0.51 on matplotlib 3.11, when imported
+def test_the_values_are_those_of_the_tree_explainer():
+    import shap
+
+    model = make_model(offset="prior_churn_logit", offset_mean=0.25)
+    bundle, features = make_bundle(models={**make_bundle().models, "churn": model}), make_features(200)
+    moved = contributions(features, bundle)
+    explainer = shap.TreeExplainer(lgb.Booster(model_str=model.text))
+    explainer.model.model_type = "internal"  # shap's own algorithm: for LightGBM it would ask LightGBM
+    exact = explainer.shap_values(model_matrix(features, bundle))
+    np.testing.assert_allclose(moved.shap[:, :-1], exact, atol=1e-4)
+    assert moved.base - 0.25 == pytest.approx(float(np.ravel(explainer.expected_value)[-1]), abs=1e-4)
 
 
 def test_the_offset_contributes_its_distance_from_the_mean():

@@ -12,6 +12,8 @@ from serving.wording import Wording, sentences, vocabulary
 VOCABULARY = vocabulary(Windows(), 91)
 NAN = float("nan")
 ABSENT_EN = ("not on record", "on record", "Never", "No complaint is open", "No complaint in a year")
+ENDINGS_ZH = "（.*）|(变化|[天次人张]数|订单数|品类数|商品数)$"
+GROWN_ZH, SHRUNK_ZH = ("增长", "提高", "拉长"), ("减少", "降低", "缩短")
 ABSENT_ZH = ("暂无数据", "没有", "从未")
 
 wordings = st.sampled_from(list(VOCABULARY.values()))
@@ -51,12 +53,16 @@ def test_the_number_said_is_the_value(wording, value, raises):
         assert fact_en.endswith(": yes") == fact_zh.endswith("：是") == (value != 0)
         return
     shown = value * 100 if wording.unit in ("share", "change") else value
-    label_en, label_zh = wording.label_en, re.sub("（天）|（小时）|天数$", "", wording.label_zh)
+    label_en, label_zh = wording.label_en, re.sub(ENDINGS_ZH, "", wording.label_zh)
     if fact_en.startswith("No ") and wording.unit == "count":
         assert value == 0
     else:
         assert number_in(without_label(fact_en, label_en)) == pytest.approx(shown, rel=0.01, abs=0.1001)
-    assert number_in(without_label(fact_zh, label_zh)) == pytest.approx(shown, rel=0.01, abs=0.1001)
+    said_zh = without_label(fact_zh, label_zh)
+    if wording.unit == "change":
+        assert any(word in said_zh for word in (GROWN_ZH if value > 0 else SHRUNK_ZH if value < 0 else ("持平",)))
+        said_zh, shown = said_zh.replace("持平", "0"), abs(shown)
+    assert number_in(said_zh) == pytest.approx(shown, rel=0.01, abs=0.1001)
 
 
 @pytest.mark.parametrize(
@@ -98,9 +104,9 @@ def test_something_that_happened_is_never_said_to_be_absent(wording, value):
     [
         ("recency_days", 63, True, "No order for 63 days", "已 63 天没有下单"),
         ("recency_days", 1, False, "Last order 1 day ago", "最近一次下单在 1 天前"),
-        ("order_count_364d", 12, False, "12 orders in the last 364 days", "近364天订单数为 12"),
-        ("visits_28d", 0, True, "No visits in the last 28 days", "近28天访问次数为 0"),
-        ("visits_28d", 1, True, "Visits in the last 28 days: 1", "近28天访问次数为 1"),
+        ("order_count_364d", 12, False, "12 orders in the last 364 days", "近364天订单 12 笔"),
+        ("visits_28d", 0, True, "No visits in the last 28 days", "近28天访问 0 次"),
+        ("visits_28d", 1, True, "Visits in the last 28 days: 1", "近28天访问 1 次"),
         ("days_since_visit", NAN, True, "No visit on record", "没有访问记录"),
         (
             "open_rate_28d",
@@ -114,18 +120,33 @@ def test_something_that_happened_is_never_said_to_be_absent(wording, value):
             -0.5,
             True,
             "Change in visits, four weeks on four weeks: -50%",
-            "访问次数环比变化（近28天）为 -50%",
+            "近28天访问次数环比减少 50%",
         ),
+        (
+            "gap_change",
+            0.25,
+            True,
+            "Latest repurchase cycle against the typical one: +25%",
+            "最近一次复购周期较平时拉长 25%",
+        ),
+        (
+            "overdue_gaps",
+            2.5,
+            True,
+            "Time since the last order, in typical cycles: 2.5",
+            "未下单时长相当于复购周期的 2.5 倍",
+        ),
+        ("product_count", 7, False, "7 products bought", "购买商品 7 款"),
         ("average_order_value", 85.2, False, "Average order value: CNY 85.20", "客单价为 85.20 元"),
         ("gap_median_days", 17.5, False, "Typical repurchase cycle: 17.5 days", "复购周期中位数为 17.5 天"),
         ("complaint_open_hours", NAN, False, "No complaint is open", "没有未解决的投诉"),
-        ("is_multi_channel", 1, False, "Orders through several channels: yes", "是否跨渠道购买：是"),
+        ("is_multi_channel", 1, False, "Orders through several channels: yes", "跨渠道购买：是"),
         (
             "prior_p_orders",
             0.0134,
             True,
             "Chance of an order in 91 days, by own order rhythm: 1.3%",
-            "按下单规律推算的未来91天下单概率为 1.3%",
+            "按下单规律推算，未来91天下单概率为 1.3%",
         ),
     ],
 )
@@ -139,7 +160,7 @@ def test_a_feature_without_words_of_its_own_is_told_by_unit_and_label():
     new = Wording("gifts_28d", "count", "gifts in the last 28 days", "近28天赠礼次数")
     assert sentences(new, 3.0, raises=False, currency="EUR") == (
         "3 gifts in the last 28 days, which lowers the risk",
-        "近28天赠礼次数为 3，流失风险下降",
+        "近28天赠礼 3 次，流失风险下降",
     )
 
 
