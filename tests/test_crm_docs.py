@@ -1,4 +1,7 @@
-"""docs/crm.md says what the contracts say, and its questions are answered as it shows."""
+"""docs/crm.md says what the contracts say, and its questions are answered as it shows.
+
+`python tests/test_crm_docs.py` asks them anew and writes the answers into the page, for a change of the contracts.
+"""
 
 from __future__ import annotations
 
@@ -6,45 +9,67 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import httpx
 import pytest
+from builders import AS_OF, small_bundle, small_policy, small_programme
 from pydantic import BaseModel
 
 from features.programme import State, Tier
 from serving import contracts
-from serving.answers import open_answers
+from serving.answers import Answers, open_answers
 from serving.api import MAX_BODY_BYTES, build_api
-from serving.bundle import Evidence
+from serving.batch import score_programme
+from serving.bundle import Evidence, save_bundle, save_policy_table
 from serving.contracts import ErrorAnswer, ItemErrorCode, ModelAnswer, ScoreAnswer, ScoreRequest
+from serving.history import HistoryLevel
 from serving.records import AssignedBy, DecisionRecord, NoOfferReason, Reason
+from serving.registry import policy_file
 
 pytestmark = pytest.mark.xdist_group("service")
 
-PAGE = (Path(__file__).parents[1] / "docs" / "crm.md").read_text(encoding="utf-8")
+FILE = Path(__file__).parents[1] / "docs" / "crm.md"
+PAGE = FILE.read_text(encoding="utf-8")
 SIGNS = {"error": ErrorAnswer, "results": ScoreAnswer, "programme": ModelAnswer}
 BLOCKS = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 STATUSES = {code: int(status) for status, code in re.findall(r"^\| (\d{3}) \| `(\w+)` \|", PAGE, re.MULTILINE)}
 
 
-def parsed(block: str) -> BaseModel:
-    """Read a JSON block as the contract its keys are the sign of."""
+def contract(block: str) -> type[BaseModel]:
+    """Tell which contract a JSON block is an example of, by its keys."""
     keys = set(json.loads(block))
-    return next((model for sign, model in SIGNS.items() if sign in keys), ScoreRequest).model_validate_json(block)
+    return next((model for sign, model in SIGNS.items() if sign in keys), ScoreRequest)
 
 
-def answers_shown() -> list[BaseModel]:
+def parsed(block: str) -> Any:
+    return contract(block).model_validate_json(block)
+
+
+def answers_shown() -> list[Any]:
     return [parsed(block) for block in BLOCKS]
 
 
-def exchanges() -> Iterator[tuple[dict[str, Any], BaseModel]]:
+def exchanges() -> Iterator[tuple[str, str]]:
     """Yield each request on the page with the answer that follows it."""
-    for asked, answered in pairwise(BLOCKS):
-        if isinstance(parsed(asked), ScoreRequest):
-            yield json.loads(asked), parsed(answered)
+    return ((asked, answered) for asked, answered in pairwise(BLOCKS) if contract(asked) is ScoreRequest)
+
+
+def ask(answers: Answers, method: str, path: str, question: str, request_id: str) -> httpx.Response:
+    """Ask the application, without a network."""
+    app = build_api()
+    app.state.answers = answers
+    headers = {"Content-Type": "application/json", "X-Request-ID": request_id}
+
+    async def respond() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://winback") as client:
+            return await client.request(method, path, content=question, headers=headers)
+
+    return asyncio.run(respond())
 
 
 def first_cells(heading: str) -> set[str]:
@@ -90,7 +115,7 @@ def test_every_field_of_a_decision_is_explained():
     assert set(Reason.model_fields) <= explained
 
 
-@pytest.mark.parametrize("words", [NoOfferReason, AssignedBy, Evidence, State, Tier])
+@pytest.mark.parametrize("words", [NoOfferReason, AssignedBy, Evidence, HistoryLevel, State, Tier])
 def test_every_word_of_a_vocabulary_is_on_the_page(words):
     assert [word for word in get_args(words) if f"`{word}`" not in PAGE] == []
 
@@ -106,20 +131,45 @@ def test_the_limits_are_those_of_the_contract():
 
 
 def test_its_questions_are_answered_as_shown(published):
-    app = build_api()
-    app.state.answers = open_answers(published.programme)
-
-    async def ask() -> list[httpx.Response]:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://winback") as client:
-            return [await client.post("/v1/score", json=question) for question, _ in exchanges()]
-
-    responses = asyncio.run(ask())
-    app.state.answers.close()
+    with closing(open_answers(published.programme)) as answers:
+        responses = [ask(answers, "POST", "/v1/score", question, "test") for question, _ in exchanges()]
     assert len(responses) >= 3
-    for response, (_, shown) in zip(responses, exchanges(), strict=True):
+    for response, (_, block) in zip(responses, exchanges(), strict=True):
+        shown = parsed(block)
         if isinstance(shown, ErrorAnswer):
             assert response.status_code == STATUSES[shown.error.code], response.text
         else:
             answer = ScoreAnswer.model_validate(response.json())
             assert [outcome(item) for item in answer.results] == [outcome(item) for item in shown.results]
+
+
+def refreshed(answers: Answers) -> str:
+    """Return the page with the answers it would get now."""
+    page = PAGE
+    exchanged = [("POST", "/v1/score", asked, answered) for asked, answered in exchanges()]
+    models = [("GET", "/v1/model", "", block) for block in BLOCKS if contract(block) is ModelAnswer]
+    for method, path, asked, answered in (*exchanged, *models):
+        before = json.loads(answered)
+        request_id = before["error"]["request_id"] if "error" in before else before["request_id"]
+        now = ask(answers, method, path, asked, request_id).json()
+        if path == "/v1/model":
+            now["feature_names"] = now["feature_names"][:3]
+        text = json.dumps(now, ensure_ascii=False, indent=2 if answered.count("\n") > 1 else None)
+        page = page.replace(answered, f"{text}\n", 1)
+    return page
+
+
+def refresh() -> None:
+    """Write the page anew, from a small programme made for it."""
+    with TemporaryDirectory() as folder:
+        programme = small_programme(Path(folder))
+        bundle_folder = programme.path("bundle")
+        save_bundle(small_bundle(programme), bundle_folder)
+        save_policy_table(small_policy(programme.instant(AS_OF)), policy_file(programme))
+        score_programme(programme, programme.path("out"), as_of=AS_OF, bundle_folder=bundle_folder)
+        with closing(open_answers(programme, bundle_folder)) as answers:
+            FILE.write_text(refreshed(answers), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    refresh()
