@@ -154,9 +154,10 @@ def effects(programme: Programme, as_of: str | None, *, step: Step, loaded: Load
     }
     estimated = _rows(effects_frame(table))
     choices = [{"policy_segment": segment, **choice.model_dump()} for segment, choice in table.choices.items()]
+    shown = [{name: value for name, value in choice.items() if name != "why"} for choice in choices]
     return JobResult(
         {**record, "effects": estimated, "choices": choices},
-        {"policy table": [record], "choices": choices},
+        {"policy table": [record], "choices": shown},
         (*(str(finding) for finding in loaded.findings), *table.warnings),
     )
 
