@@ -8,6 +8,7 @@ from math import nan
 from pathlib import Path
 from typing import Any, get_args
 
+from figures import benchmarks_markdown
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -120,6 +121,7 @@ def _sentences(wording: Wording) -> str:
 
 
 GENERATED = {
+    "benchmarks.md": benchmarks_markdown,
     "input-contract.md": contract_markdown,
     "features.md": features_markdown,
     "programme-file.md": programme_markdown,
