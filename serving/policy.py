@@ -265,15 +265,17 @@ def _recommend_in(
     may_get = eligible[ids].to_numpy(dtype=bool)
     may_be_sent = may_get & consented[ids].to_numpy(dtype=bool)
     advantages = [advantage for advantage in policy.advantages if advantage.policy_segment == segment]
-    best = _best(ranked, may_be_sent, advantages, programme.guardrails)
-    offers = _offers(ranked).iloc[best].set_index(members.index)
     guardrails = programme.guardrails
+    cap = guardrails.cost_share * annual_value(members, programme).to_numpy()
+    is_worth_it = may_be_sent & (np.array([effect.cost_per_member for effect in ranked]) <= cap[:, None])
+    best = _best(ranked, is_worth_it, advantages, guardrails)
+    offers = _offers(ranked).iloc[best].set_index(members.index)
     bites = {
         "ineligible": ~may_get.any(axis=1),
         "consent": ~may_be_sent.any(axis=1),
         "cooldown": members["last_offer_days"] < guardrails.cooldown_days,
         "message_cap": members["messages_per_week_28d"] >= guardrails.messages_per_week,
-        "cost_cap": offers["expected_cost"] > guardrails.cost_share * annual_value(members, programme),
+        "cost_cap": ~is_worth_it.any(axis=1),
     }
     first = pd.Series(np.select(list(bites.values()), list(bites), ""), index=members.index, dtype="str")
     free = first == ""
@@ -282,10 +284,10 @@ def _recommend_in(
 
 
 def _best(
-    ranked: Sequence[Effect], may_be_sent: np.ndarray, advantages: Sequence[Advantage], guardrails: Guardrails
+    ranked: Sequence[Effect], possible: np.ndarray, advantages: Sequence[Advantage], guardrails: Guardrails
 ) -> np.ndarray:
-    """Choose for each member among what they may be sent; return places in ``ranked``, the first for want of any."""
-    kinds, kind = np.unique(may_be_sent, axis=0, return_inverse=True)
+    """Choose for each member among what is possible; return places in ``ranked``, the first for want of any."""
+    kinds, kind = np.unique(possible, axis=0, return_inverse=True)
     chosen = np.zeros(len(kinds), dtype=int)
     for number, allowed in enumerate(kinds):
         places = np.flatnonzero(allowed)

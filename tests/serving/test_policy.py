@@ -354,6 +354,14 @@ def test_the_cost_cap_is_a_share_of_annual_value_and_twelve_months_of_value_if_a
     assert below["no_offer_reason"] == "cost_cap"
 
 
+def test_where_an_upgrade_is_over_a_members_cost_cap_the_cheaper_effective_incentive_is_sent() -> None:
+    table = policy().model_copy(update={"advantages": (advantage("gift", "mail", 2.0, 0.5),)})
+    poorer = member("b", value_per_year=0.0, value_if_active=7.0)
+    rows = decided(member("a"), poorer, member("c", value_if_active=-90.0), table=table)
+    assert rows["recommended_incentive"].tolist()[:2] == ["gift", "mail"]
+    assert rows["no_offer_reason"].iloc[2] == "cost_cap"
+
+
 def test_a_member_who_may_not_get_the_cheapest_gets_the_next_cheapest_effective_one() -> None:
     row = first(member(order_count=1.0))
     assert (row["recommended_incentive"], row["expected_cost"], row["expected_recall"]) == ("text", 2.0, 0.09)
