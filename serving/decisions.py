@@ -15,6 +15,7 @@ from features.programme import Programme
 from features.schemas import Tables
 from serving import policy
 from serving.bundle import ModelBundle, PolicyTable
+from serving.history import history_levels
 from serving.priors import next_order
 from serving.reasons import reasons
 from serving.records import DecisionRecord, Decisions
@@ -67,7 +68,9 @@ def decide_members(
     pandas.DataFrame
         One row per member with the fields of :class:`serving.records.DecisionRecord`, in order of ``member_id``.
     """
-    return decide(candidates(tables, as_of, programme, member_ids), bundle, policy_table, programme)
+    decided = decide(candidates(tables, as_of, programme, member_ids), bundle, policy_table, programme)
+    checked: pd.DataFrame = Decisions.validate(decided)
+    return checked
 
 
 def candidates(
@@ -96,7 +99,10 @@ def is_eligible(features: pd.DataFrame, programme: Programme) -> np.ndarray:
 def decide(
     known: Candidates, bundle: ModelBundle, policy_table: PolicyTable | None, programme: Programme
 ) -> pd.DataFrame:
-    """Score the candidates, say why, place them in segments, and decide what to send; see :func:`decide_members`."""
+    """Score the candidates, say why, place them in segments, and decide what to send; see :func:`decide_members`.
+
+    The decisions are not checked yet: :func:`serving.records.decision_table` does it for those that go on from here.
+    """
     refuse_unfit(bundle, programme, known.as_of)
     scores = score(known.features, bundle)
     segments = segment_members(known.features, bundle.constants, programme)
@@ -108,11 +114,11 @@ def decide(
         model_version=bundle.version,
         policy_version=policy_table.version if policy_table else None,
         currency=programme.currency,
+        history_level=history_levels(known.features),
         **next_order(known.features, bundle.constants, max(bundle.churn_days, bundle.value_days)),
         reasons=_reasons(known.features, bundle, programme),
     )
-    checked: pd.DataFrame = Decisions.validate(decisions[list(DecisionRecord.model_fields)])
-    return checked
+    return decisions[list(DecisionRecord.model_fields)]
 
 
 def scored_members(known: Candidates, bundle: ModelBundle, programme: Programme) -> pd.DataFrame:

@@ -16,7 +16,6 @@ from features.catalogue import feature_names
 from features.errors import InputError
 from features.programme import Persona, Programme, States, Tier
 from serving.bundle import FittedConstants
-from serving.history import history_levels
 from serving.priors import prior_columns, typical_gap_days
 
 RHYTHMS = {"at_risk": "recent", "lapsed_short": "recent", "lapsed_mid": "mid", "lapsed_long": "long"}
@@ -67,7 +66,7 @@ def segment_members(features: pd.DataFrame, constants: FittedConstants, programm
     Returns
     -------
     pandas.DataFrame
-        ``member_id``, ``tier``, ``state``, ``history_level``, ``persona`` and ``policy_segment``, one row per row of
+        ``member_id``, ``tier``, ``state``, ``persona`` and ``policy_segment``, one row per row of
         ``features`` and in its index. The last two are missing where no persona matches and where there is nothing to
         recall.
     """
@@ -79,7 +78,6 @@ def segment_members(features: pd.DataFrame, constants: FittedConstants, programm
             "member_id": features["member_id"],
             "tier": tier,
             "state": state,
-            "history_level": history_levels(features),
             "persona": _persona(features, tier, programme),
             "policy_segment": (tier + "__" + rhythm).astype("str"),
         }

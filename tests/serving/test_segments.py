@@ -143,7 +143,7 @@ def test_rows_keep_their_order_and_index() -> None:
 def test_segments_of_nobody_are_an_empty_frame() -> None:
     placed = place(members()[:0], programme(personas=[persona("few", "visits_28d < 3")]))
     assert placed.empty
-    assert list(placed) == ["member_id", "tier", "state", "history_level", "persona", "policy_segment"]
+    assert list(placed) == ["member_id", "tier", "state", "persona", "policy_segment"]
 
 
 ANY_MEMBER = st.fixed_dictionaries(
