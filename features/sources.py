@@ -194,5 +194,10 @@ def _created(staged: Staged, programme: Programme) -> list[Finding]:
 def _table(backend: ibis.BaseBackend, name: str) -> ibis.Table:
     """Return a canonical table, held against its contract as it is stored."""
     stored = ibis.Schema.from_pyarrow(backend.con.sql(f"from {name} limit 0").to_arrow_table().schema)
-    table = ops.DatabaseTable(name, schema=stored, source=backend, namespace=ops.Namespace()).to_expr()
-    return CONTRACTS[name].canonical.validate(table)
+    _hold_against_contract(name, stored)
+    return ops.DatabaseTable(name, schema=stored, source=backend, namespace=ops.Namespace()).to_expr()
+
+
+@cache
+def _hold_against_contract(name: str, stored: ibis.Schema) -> None:
+    CONTRACTS[name].canonical.validate(ibis.table(stored, name=name))
