@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from features.errors import RefusedError
 from features.programme import Windows
 
-BUNDLE_FORMAT = 1
-POLICY_FORMAT = 1
+BUNDLE_FORMAT = 2
+POLICY_FORMAT = 2
 MANIFEST = "manifest.json"
 BUNDLE = "bundle.json"
 
@@ -35,6 +35,13 @@ class Record(BaseModel):
     """Frozen, without unknown fields; infinities and NaN survive JSON as strings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy with changes; what is worked out from the content is worked out anew."""
+        copied = super().model_copy(update=update, deep=deep)
+        for worked_out in set(copied.__dict__) - set(type(self).model_fields):
+            del copied.__dict__[worked_out]
+        return copied
 
 
 class BetaGeometric(Record):
@@ -184,8 +191,11 @@ class ModelBundle(Record):
 
     @cached_property
     def version(self) -> str:
-        """Hash of the content; when it was made and how well it did are no part of it."""
-        return _digest(self.model_dump_json(exclude={"created_at", "metrics"}))[:12]
+        """Hash of the content; when it was made and how well it did are no part of it.
+
+        Nor is what is as by default, so that an optional field added later leaves it as it was.
+        """
+        return _digest(self.model_dump_json(exclude={"created_at", "metrics"}, exclude_defaults=True))[:12]
 
 
 class Estimate(Record):
@@ -251,8 +261,23 @@ class PolicyTable(Record):
 
     @cached_property
     def version(self) -> str:
-        """Hash of the content; when it was made is no part of it."""
-        return _digest(self.model_dump_json(exclude={"created_at"}))[:12]
+        """Hash of the content; when it was made and what is as by default are no part of it."""
+        return _digest(self.model_dump_json(exclude={"created_at"}, exclude_defaults=True))[:12]
+
+
+class StoredFile(Record):
+    """What a file of a bundle held when it was written."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(Record):
+    """What a bundle's folder holds."""
+
+    format: int
+    version: str
+    files: dict[Annotated[str, Field(pattern=r"^(bundle\.json|model_[a-z]+\.txt)$")], StoredFile]
 
 
 def save_bundle(bundle: ModelBundle, folder: Path) -> None:
@@ -260,18 +285,18 @@ def save_bundle(bundle: ModelBundle, folder: Path) -> None:
     texts = {f"model_{name}.txt": model.text for name, model in bundle.models.items()}
     texts[BUNDLE] = bundle.model_dump_json(indent=1, exclude={"models": {"__all__": {"text"}}})
     files = {name: text.encode() for name, text in texts.items()}
-    manifest = {
-        "format": bundle.format,
-        "version": bundle.version,
-        "files": {name: {"bytes": len(data), "sha256": _digest(data)} for name, data in sorted(files.items())},
-    }
+    manifest = Manifest(
+        format=bundle.format,
+        version=bundle.version,
+        files={name: StoredFile(bytes=len(data), sha256=_digest(data)) for name, data in sorted(files.items())},
+    )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         new = Path(scratch) / "new"
         new.mkdir()
         for name, data in files.items():
             (new / name).write_bytes(data)
-        (new / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        (new / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         if folder.exists():
             folder.rename(Path(scratch) / "old")
         new.rename(folder)
@@ -283,20 +308,20 @@ def load_bundle(folder: Path) -> ModelBundle:
     Raises
     ------
     RefusedError
-        If a file is missing, truncated or altered, the format is newer than this program, or a model does not fit
-        the bundle's features.
+        If a file is missing, truncated or altered, the format is not this program's, or a model does not fit the
+        bundle's features.
     """
-    manifest = _read_json(_read(folder / MANIFEST), folder / MANIFEST)
-    _refuse_format(manifest, BUNDLE_FORMAT, folder)
-    files = {name: _read_checked(folder / name, expected) for name, expected in manifest.get("files", {}).items()}
+    stored = _read_json(_read(folder / MANIFEST), folder / MANIFEST)
+    _refuse_format(stored, BUNDLE_FORMAT, folder, again="train again")
+    manifest = _parse(Manifest, stored, folder / MANIFEST)
+    files = {name: _read_checked(folder / name, expected) for name, expected in manifest.files.items()}
     if BUNDLE not in files:
         raise RefusedError(f"{folder / MANIFEST} does not name {BUNDLE}; restore the bundle or train again")
     content = _read_json(files[BUNDLE], folder / BUNDLE)
-    for name, model in content.get("models", {}).items():
-        model["text"] = files.get(f"model_{name}.txt", b"").decode()
+    content["models"] = _with_texts(content.get("models"), files)
     bundle = _parse(ModelBundle, content, folder)
-    if bundle.version != manifest.get("version"):
-        raise RefusedError(f"{folder} was altered: its content does not hash to version {manifest.get('version')}")
+    if bundle.version != manifest.version:
+        raise RefusedError(f"{folder} was altered: its content does not hash to version {manifest.version}")
     return bundle
 
 
@@ -317,10 +342,10 @@ def load_policy_table(file: Path) -> PolicyTable:
     Raises
     ------
     RefusedError
-        If the file is missing, truncated or altered, or its format is newer than this program.
+        If the file is missing, truncated or altered, or its format is not this program's.
     """
     envelope = _read_json(_read(file), file)
-    _refuse_format(envelope, POLICY_FORMAT, file)
+    _refuse_format(envelope, POLICY_FORMAT, file, again="run `winback effects` again")
     content = envelope.get("policy_table", {})
     if _digest(_canonical(content)) != envelope.get("sha256"):
         raise RefusedError(f"{file} was altered after it was written; restore it or run `winback effects` again")
@@ -331,8 +356,18 @@ def _digest(content: bytes | str) -> str:
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
 
 
-def _canonical(content: Mapping[str, Any]) -> str:
+def _canonical(content: object) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+def _with_texts(models: object, files: Mapping[str, bytes]) -> object:
+    """Put each model's text beside what is said of it; what is laid out otherwise is left for validation to refuse."""
+    if not isinstance(models, dict):
+        return models
+    return {
+        name: {**model, "text": files.get(f"model_{name}.txt", b"")} if isinstance(model, dict) else model
+        for name, model in models.items()
+    }
 
 
 def _read(file: Path) -> bytes:
@@ -340,13 +375,15 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RefusedError(f"{file} is missing") from error
+    except OSError as error:
+        raise RefusedError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _read_checked(file: Path, expected: Mapping[str, Any]) -> bytes:
+def _read_checked(file: Path, expected: StoredFile) -> bytes:
     data = _read(file)
-    if len(data) < expected["bytes"]:
-        raise RefusedError(f"{file} is truncated: {len(data)} of {expected['bytes']} bytes")
-    if _digest(data) != expected["sha256"]:
+    if len(data) < expected.bytes:
+        raise RefusedError(f"{file} is truncated: {len(data)} of {expected.bytes} bytes")
+    if _digest(data) != expected.sha256:
         raise RefusedError(f"{file} was altered after the bundle was written; restore it or train again")
     return data
 
@@ -361,15 +398,17 @@ def _read_json(data: bytes, file: Path) -> dict[str, Any]:
     return content
 
 
-def _refuse_format(content: Mapping[str, Any], known: int, where: Path) -> None:
+def _refuse_format(content: Mapping[str, Any], known: int, where: Path, *, again: str) -> None:
     found = content.get("format")
-    if not isinstance(found, int):
+    if type(found) is not int or found < 1:
         raise RefusedError(f"{where} does not say which format it has")
+    if found < known:
+        raise RefusedError(f"{where} has format {found}, of an earlier winback; this program reads {known}: {again}")
     if found > known:
         raise RefusedError(f"{where} has format {found}, this program reads up to {known}; upgrade winback")
 
 
-def _parse(kind: type[R], content: Mapping[str, Any], where: Path) -> R:
+def _parse(kind: type[R], content: object, where: Path) -> R:
     try:
         return kind.model_validate(content)
     except ValidationError as error:

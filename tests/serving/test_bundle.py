@@ -1,5 +1,6 @@
 """Bundles and policy tables survive a round trip, and anything that is not whole is refused with its cause."""
 
+import hashlib
 import json
 from datetime import datetime
 from pathlib import Path
@@ -97,13 +98,84 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
 
 
 def test_a_newer_format_is_refused_before_anything_else_is_read(folder):
-    edit_json(folder / "manifest.json", format=2, files="laid out differently")
-    with pytest.raises(RefusedError, match="format 2, this program reads up to 1; upgrade winback"):
+    edit_json(folder / "manifest.json", format=3, files="laid out differently")
+    with pytest.raises(RefusedError, match="format 3, this program reads up to 2; upgrade winback"):
         load_bundle(folder)
 
 
-def test_a_manifest_without_a_format_is_refused(folder):
-    edit_json(folder / "manifest.json", format=None)
+def test_an_older_format_is_refused_with_what_to_do(folder, tmp_path):
+    edit_json(folder / "manifest.json", format=1, files="laid out differently")
+    with pytest.raises(RefusedError, match="format 1, of an earlier winback; this program reads 2: train again"):
+        load_bundle(folder)
+    save_policy_table(make_policy_table(), tmp_path / "policy.json")
+    edit_json(tmp_path / "policy.json", format=1)
+    with pytest.raises(RefusedError, match="run `winback effects` again"):
+        load_policy_table(tmp_path / "policy.json")
+
+
+def resealed(folder: Path, name: str, data: bytes) -> None:
+    """Write a file of a bundle and make the manifest agree with it."""
+    (folder / name).write_bytes(data)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    edit_json(folder / "manifest.json", **manifest)
+
+
+def test_a_bundle_from_before_an_optional_field_is_read_and_keeps_its_version(folder):
+    content = json.loads((folder / "bundle.json").read_text())
+    del content["reference_profile"], content["models"]["churn"]["offset_shift"]
+    resealed(folder, "bundle.json", json.dumps(content).encode())
+    assert load_bundle(folder).version == make_bundle().version
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"files": []},
+        {"files": {"bundle.json": "whole"}},
+        {"files": {"bundle.json": {"bytes": "many", "sha256": 1}}},
+        {"files": {"../elsewhere": {"bytes": 1, "sha256": "0"}}},
+        {"version": 7},
+    ],
+)
+def test_a_manifest_of_wrong_types_is_refused(folder, changed):
+    edit_json(folder / "manifest.json", **changed)
+    with pytest.raises(RefusedError, match=r"manifest\.json does not fit"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("models", [[], "churn", {"churn": 1}, None])
+def test_models_of_wrong_types_are_refused(folder, models):
+    content = {**json.loads((folder / "bundle.json").read_text()), "models": models}
+    resealed(folder, "bundle.json", json.dumps(content).encode())
+    with pytest.raises(RefusedError, match="does not fit: models"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "model_churn.txt"])
+def test_what_is_not_utf_8_is_refused(folder, name):
+    resealed(folder, name, b"tree\xff\n")
+    with pytest.raises(RefusedError, match=r"is not whole JSON|models\.churn\.text"):
+        load_bundle(folder)
+
+
+def test_a_policy_table_that_is_no_table_is_refused(tmp_path):
+    sealed = {"format": 2, "sha256": hashlib.sha256(b"[]").hexdigest(), "policy_table": []}
+    (tmp_path / "policy.json").write_text(json.dumps(sealed))
+    with pytest.raises(RefusedError, match=r"policy\.json does not fit"):
+        load_policy_table(tmp_path / "policy.json")
+
+
+def test_a_changed_copy_has_a_version_of_its_own():
+    bundle = make_bundle()
+    before = bundle.version
+    assert bundle.model_copy(update={"value_factor": 0.031}).version == make_bundle(value_factor=0.031).version
+    assert bundle.model_copy().version == before
+
+
+@pytest.mark.parametrize("number", [None, 0, True, "2"])
+def test_a_manifest_without_a_format_is_refused(folder, number):
+    edit_json(folder / "manifest.json", format=number)
     with pytest.raises(RefusedError, match="does not say which format"):
         load_bundle(folder)
 
@@ -195,8 +267,8 @@ def test_a_policy_table_that_is_not_whole_is_refused_with_its_cause(tmp_path):
     with pytest.raises(RefusedError, match="was altered"):
         load_policy_table(file)
     file.write_text(whole)
-    edit_json(file, format=2)
-    with pytest.raises(RefusedError, match="format 2, this program reads up to 1"):
+    edit_json(file, format=3)
+    with pytest.raises(RefusedError, match="format 3, this program reads up to 2"):
         load_policy_table(file)
     file.write_text("[]")
     with pytest.raises(RefusedError, match="not a JSON object"):
