@@ -197,6 +197,7 @@ def main() -> None:
         rows = list(records(case, result))
         found = standings(result)
         results += rows
+        _write(results)
         verdicts.append(summary(found, rows[0]))
         uncertainties.append(uncertainty(case, result))
         seconds = perf_counter() - started
@@ -207,6 +208,9 @@ def main() -> None:
         rows_table("Our 80 % intervals, predictive distributions, and 90 % interval of the total", uncertainties)
     )
     console.print("left out: an automatic machine-learning peer; AutoGluon does not install beside these versions")
+
+
+def _write(results: list[dict[str, Any]]) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1, default=_plain) + "\n", encoding="utf-8")
 
