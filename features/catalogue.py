@@ -27,6 +27,9 @@ UNITS: Mapping[Unit, str] = {
 }
 """The units features are measured in, and what absence means in each."""
 
+ONLY_FOR_GUARDRAILS = ("last_assignment_days",)
+"""Features that no model reads: who was drawn as control says nothing of the member."""
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -441,6 +444,14 @@ _TEMPLATES: tuple[Feature, ...] = (
         "days since the last recall offer",
         "距上次召回权益发放天数",
         "age of the last offer, control not counted",
+    ),
+    Feature(
+        "last_assignment_days",
+        "price",
+        "days",
+        "days since the last assignment",
+        "距上次分配天数",
+        "whole days passed since the last assignment, sent or control; starts the cooldown, no model reads it",
     ),
     Feature("category_count", "breadth", "count", "categories bought", "购买品类数", "distinct categories of lines"),
     Feature(

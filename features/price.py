@@ -32,12 +32,14 @@ def coupons(events: ir.Table) -> Columns:
 
 
 def offers(offers: ir.Table) -> Columns:
-    """Offers received lately and in all, redeemed, and days since the last."""
+    """Offers received lately and in all, redeemed, and days since the last; and since the last assignment of any."""
+    sent = ~offers.is_control
     return {
-        "offers_91d": offers.count(where=within(offers.age_days, WEEKS_13)),
-        "offers_redeemed": offers.count(where=offers.is_redeemed),
-        "last_offer_days": offers.age_days.min(),
-        "_offers": offers.count(),
+        "offers_91d": offers.count(where=sent & within(offers.age_days, WEEKS_13)),
+        "offers_redeemed": offers.count(where=sent & offers.is_redeemed),
+        "last_offer_days": offers.age_days.min(where=sent),
+        "last_assignment_days": offers.days_passed.min(),
+        "_offers": offers.count(where=sent),
     }
 
 

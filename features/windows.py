@@ -66,7 +66,7 @@ class PreparedTables:
     complaints : ibis.Table
         One row per complaint, with `age_days`, `is_open` and `waited_hours` until it was resolved or as_of.
     offers : ibis.Table
-        Offers other than control, with `age_days` and `is_redeemed`.
+        Assignments, with `age_days`, `days_passed` (whole days), `is_control` and `is_redeemed`.
     members : ibis.Table
         Members, with `joined_days`.
     """
@@ -134,8 +134,11 @@ def _known(table: ir.Table, own_time: str, clock: Clock) -> ir.Table:
 
 
 def _aged(table: ir.Table, own_time: str, clock: Clock) -> ir.Table:
-    seconds = clock.instant.epoch_seconds() - table[own_time].epoch_seconds()
-    return table.mutate(age_days=(seconds / _SECONDS_PER_DAY).ceil())
+    return table.mutate(age_days=_days_since(table[own_time], clock).ceil())
+
+
+def _days_since(time: ir.TimestampValue, clock: Clock) -> ir.FloatingValue:
+    return (clock.instant.epoch_seconds() - time.epoch_seconds()) / _SECONDS_PER_DAY
 
 
 def _orders(orders: ir.Table, clock: Clock) -> ir.Table:
@@ -174,8 +177,11 @@ def _complaints(events: ir.Table, clock: Clock) -> ir.Table:
 
 
 def _offers(offers: ir.Table, clock: Clock, control_id: str) -> ir.Table:
-    sent = _aged(offers.filter(offers.incentive_id != control_id), "assigned_at", clock)
-    return sent.mutate(is_redeemed=sent.redeemed_at.fill_null(clock.instant) < clock.instant)
+    return _aged(offers, "assigned_at", clock).mutate(
+        days_passed=_days_since(offers.assigned_at, clock).floor(),
+        is_control=offers.incentive_id == control_id,
+        is_redeemed=offers.redeemed_at.fill_null(clock.instant) < clock.instant,
+    )
 
 
 def _members(members: ir.Table, clock: Clock) -> ir.Table:

@@ -128,7 +128,7 @@ def _candidates(
     consented = consenting(members["member_id"], programme, as_of=as_of, contacts=contacts)
     today = programme.local_date(as_of)
     held_out = in_holdout(members["member_id"], as_of=today, share=rules.holdout_share, seed=rules.seed)
-    cooling = (members["last_offer_days"] < rules.cooldown_days).to_numpy()
+    cooling = (members["last_assignment_days"] < rules.cooldown_days).to_numpy()
     fed_up = (members["messages_per_week_28d"] >= rules.messages_per_week).to_numpy()
     free = ~(held_out | cooling | fed_up)
     eligible = eligible_incentives(members, programme.incentives)

@@ -213,7 +213,7 @@ def decide(
     ----------
     members
         Features, scores and segments, one row per member: ``member_id``, ``tier``, ``state``, ``persona``,
-        ``policy_segment``, ``order_count``, ``value_per_year``, ``value_if_active``, ``last_offer_days`` and
+        ``policy_segment``, ``order_count``, ``value_per_year``, ``value_if_active``, ``last_assignment_days`` and
         ``messages_per_week_28d``.
     policy
         Effects per policy segment; ``None`` if they were never estimated.
@@ -273,7 +273,7 @@ def _recommend_in(
     bites = {
         "ineligible": ~may_get.any(axis=1),
         "consent": ~may_be_sent.any(axis=1),
-        "cooldown": members["last_offer_days"] < guardrails.cooldown_days,
+        "cooldown": members["last_assignment_days"] < guardrails.cooldown_days,
         "message_cap": members["messages_per_week_28d"] >= guardrails.messages_per_week,
         "cost_cap": ~is_worth_it.any(axis=1),
     }

@@ -40,7 +40,7 @@ SIGNALS: Final[Mapping[str, tuple[str, ...]]] = {
     "message_response": ("open_rate_", "click_rate_"),
     "discounts": ("discount", "days_since_full_price"),
     "coupons": ("coupons_",),
-    "offers": ("offer", "last_offer_"),
+    "offers": ("offer", "last_offer_", "last_assignment_"),
     "products": ("product_count", "new_product_", "repeat_product_"),
     "categories": ("category_", "new_category_", "top_category_"),
     "returns": ("return_", "days_since_return"),

@@ -158,6 +158,7 @@ _SILENCES: Final[Mapping[str, tuple[str, str]]] = {
     "days_since_full_price": ("full-price order", "原价购买"),
     "days_since_return": ("return", "退货"),
     "last_offer_days": ("recall offer", "收到召回权益"),
+    "last_assignment_days": ("assignment", "分配"),
 }
 """Features that count the days since something, and that: bad news tells of silence, good news of the event."""
 
@@ -185,6 +186,7 @@ _ABSENCES: Final[Mapping[str, tuple[str, str]]] = {
     "first_to_last_days": _NO_ORDER,
     "prior_overdue": _NO_ORDER,
     "last_offer_days": ("No recall offer on record", "没有召回权益发放记录"),
+    "last_assignment_days": ("No assignment on record", "没有分配记录"),
     "days_since_unsubscribe": ("Never unsubscribed", "从未退订"),
     "new_category_days": ("No category on record", "没有品类购买记录"),
     "complaint_open_hours": ("No complaint is open", "没有未解决的投诉"),

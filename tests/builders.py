@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from features.build import build_features
+from features.catalogue import ONLY_FOR_GUARDRAILS
 from features.programme import Programme, load_programme
 from features.sources import load_tables
 from serving.bundle import (
@@ -191,7 +192,9 @@ def small_bundle(programme: Programme, *, trained_until: str = TRAINED_UNTIL) ->
     constants = small_constants(until)
     horizons = programme.horizons
     prior = prior_columns(features, constants, horizons.churn_days, horizons.value_days)
-    inputs = pd.concat([features.drop(columns=["member_id", "as_of"]), prior], axis=1).astype("float64")
+    inputs = pd.concat([features.drop(columns=["member_id", "as_of", *ONLY_FOR_GUARDRAILS]), prior], axis=1).astype(
+        "float64"
+    )
     ordered, value = _what_followed(tables, features["member_id"], until, programme)
     return ModelBundle(
         created_at=until,
@@ -219,6 +222,7 @@ def small_policy(as_of: datetime, *, incentive_id: str = "points_x3") -> PolicyT
     """A randomised policy table in which one incentive works everywhere."""
     return PolicyTable(
         created_at=as_of,
+        programme_name="small",
         as_of=as_of,
         evidence="randomised",
         response_days=28,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from features.catalogue import ONLY_FOR_GUARDRAILS
 from features.errors import RefusedError
 from features.programme import Programme
 from serving.bundle import Calibrator, ColumnProfile, FittedModel, Floats, ModelBundle, ModelName, ValueSpread
@@ -163,7 +164,13 @@ def stack(snapshots: Sequence[Snapshot]) -> Rows:
 
 
 def _inputs(population: Population) -> pd.DataFrame:
-    return pd.concat([population.features.drop(columns=["member_id", "as_of"]), population.priors], axis=1)
+    return pd.concat(
+        [
+            population.features.drop(columns=["member_id", "as_of", *ONLY_FOR_GUARDRAILS], errors="ignore"),
+            population.priors,
+        ],
+        axis=1,
+    )
 
 
 def split_rows(snapshots: Sequence[Snapshot]) -> Split:

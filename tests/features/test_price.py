@@ -30,6 +30,14 @@ def test_offers_leave_out_control_and_redemptions_not_yet_made():
     assert got["offer_redemption_share"] == approx(1 / 3, abs=1e-6)
 
 
+def test_a_cooldown_starts_at_any_assignment_and_a_day_counts_once_it_has_wholly_passed():
+    given = offers(("2025-11-01T00:00:00", "coupon", None), ("2025-12-04T10:00:00", "control", None))
+    got = of_one(orders(("2025-06-01", 1.0)), offers=given)
+    assert some(got, "last_assignment_days", "last_offer_days", "offers_91d") == [27, 61, 1]
+    wholly = of_one(orders(("2025-06-01", 1.0)), offers=offers(("2025-12-04", "control", None)))
+    assert wholly["last_assignment_days"] == 28
+
+
 def test_without_offers_their_number_is_zero_and_their_recency_missing():
     got = of_one(orders(("2025-06-01", 1.0)))
     assert some(got, "offers_91d", "offers_redeemed") == [0, 0]

@@ -37,8 +37,8 @@ def effect(segment: str, incentive_id: str, *, cost: float, margin: float, verdi
 
 def policy(*effects: Effect) -> PolicyTable:
     return PolicyTable(
-        created_at=AS_OF, as_of=AS_OF, evidence="randomised", response_days=28, confidence=0.95, effects=effects,
-        choices={segment: Choice(incentive_id=None, reason=None) for segment in SEGMENTS},
+        created_at=AS_OF, programme_name="shop", as_of=AS_OF, evidence="randomised", response_days=28,
+        confidence=0.95, effects=effects, choices={segment: Choice(incentive_id=None, reason=None) for segment in SEGMENTS},
     )  # fmt: skip
 
 
@@ -55,7 +55,8 @@ def members(**changed: object) -> pd.DataFrame:
     usual = {
         "member_id": [f"m{number}" for number in range(10)], "policy_segment": np.repeat(SEGMENTS, 5),
         "tier": np.repeat(["high", "low"], 5), "state": "lapsed_mid", "persona": None, "order_count": 5.0,
-        "value_per_year": 1000.0, "value_if_active": 100.0, "last_offer_days": np.nan, "messages_per_week_28d": 0.0,
+        "value_per_year": 1000.0, "value_if_active": 100.0, "last_assignment_days": np.nan,
+        "messages_per_week_28d": 0.0,
     }  # fmt: skip
     return pd.DataFrame({**usual, **changed})
 
@@ -110,7 +111,7 @@ def test_those_recalled_spend_like_themselves() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"last_offer_days": 3.0},
+        {"last_assignment_days": 3.0},
         {"messages_per_week_28d": 9.0},
         {"value_per_year": 0.0, "value_if_active": 0.01},
         {"policy_segment": None},

@@ -273,15 +273,15 @@ EFFECTS = (effect("mail", cost=1.0), effect("text", cost=2.0, recall=(0.09, 0.01
 def policy(effects: Sequence[Effect] = EFFECTS, *, reason: str | None = None) -> PolicyTable:
     choice = Choice(incentive_id=None if reason else effects[0].incentive_id, reason=reason)
     return PolicyTable(
-        created_at=AS_OF, as_of=AS_OF, evidence="randomised", response_days=28, confidence=0.95,
-        effects=tuple(effects), choices={"low__mid": choice},
+        created_at=AS_OF, programme_name="shop", as_of=AS_OF, evidence="randomised", response_days=28,
+        confidence=0.95, effects=tuple(effects), choices={"low__mid": choice},
     )  # fmt: skip
 
 
 def member(member_id: str = "a", **changed: object) -> dict[str, object]:
     usual = {
         "tier": "low", "state": "lapsed_mid", "persona": None, "policy_segment": "low__mid", "order_count": 5.0,
-        "value_per_year": 100.0, "value_if_active": 100.0, "last_offer_days": np.nan, "messages_per_week_28d": 1.0,
+        "value_per_year": 100.0, "value_if_active": 100.0, "last_assignment_days": np.nan, "messages_per_week_28d": 1.0,
     }  # fmt: skip
     return {"member_id": member_id, **usual, **changed}
 
@@ -322,11 +322,11 @@ def test_a_member_gets_the_segments_cheapest_effective_incentive_with_its_cost_a
     ("changed", "reason"),
     [
         ({"policy_segment": None}, "not_lapsed"),
-        ({"last_offer_days": 27.0}, "cooldown"),
+        ({"last_assignment_days": 27.0}, "cooldown"),
         ({"messages_per_week_28d": 5.0}, "message_cap"),
         ({"value_per_year": 2.0, "value_if_active": 1.0}, "cost_cap"),
         ({"value_per_year": -5000.0}, "cost_cap"),
-        ({"last_offer_days": 1.0, "messages_per_week_28d": 9.0, "value_if_active": 0.0}, "cooldown"),
+        ({"last_assignment_days": 1.0, "messages_per_week_28d": 9.0, "value_if_active": 0.0}, "cooldown"),
     ],
 )
 def test_the_first_guardrail_that_bites_is_named_and_nothing_is_recommended(changed: dict, reason: str) -> None:
@@ -338,7 +338,12 @@ def test_the_first_guardrail_that_bites_is_named_and_nothing_is_recommended(chan
 
 @pytest.mark.parametrize(
     "changed",
-    [{"last_offer_days": 28.0}, {"messages_per_week_28d": 4.9}, {"value_per_year": np.nan}, {"persona": "sleeping"}],
+    [
+        {"last_assignment_days": 28.0},
+        {"messages_per_week_28d": 4.9},
+        {"value_per_year": np.nan},
+        {"persona": "sleeping"},
+    ],
 )
 def test_at_its_limit_no_guardrail_bites(changed: dict) -> None:
     assert first(member(**changed))["recommended_incentive"] == "mail"
@@ -399,7 +404,10 @@ def test_without_a_policy_nothing_is_known_of_any_incentive() -> None:
 
 def test_everybody_has_either_a_recommendation_or_a_reason() -> None:
     rows = decided(
-        member("a"), member("b", policy_segment=None), member("c", last_offer_days=3.0), member("d", order_count=0.0)
+        member("a"),
+        member("b", policy_segment=None),
+        member("c", last_assignment_days=3.0),
+        member("d", order_count=0.0),
     )
     assert (rows["recommended_incentive"].isna() != rows["no_offer_reason"].isna()).all()
     assert rows["member_id"].tolist() == ["a", "b", "c", "d"]
