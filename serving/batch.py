@@ -21,7 +21,7 @@ from features.errors import RefusedError, WinbackError
 from features.programme import Programme
 from features.sources import Loaded
 from serving.bundle import Evidence, ModelBundle, PolicyTable, Record
-from serving.decisions import Candidates, candidates, decide, refuse_unfit
+from serving.decisions import Candidates, candidates, decide, refuse_later_effects, refuse_unfit
 from serving.drift import drifted
 from serving.incentives import campaign_costs
 from serving.loading import Step, as_of_or_next_day, load
@@ -122,6 +122,7 @@ def score_programme(
         policy_table = resolve_policy_table(programme)
         when = as_of_or_next_day(programme, as_of, loaded.data_until)
         refuse_unfit(bundle, programme, when)
+        refuse_later_effects(policy_table, programme, when)
         step("building the features")
         known = candidates(loaded.tables, when, programme)
         if known.features.empty:

@@ -104,6 +104,7 @@ def decide(
     The decisions are not checked yet: :func:`serving.records.decision_table` does it for those that go on from here.
     """
     refuse_unfit(bundle, programme, known.as_of)
+    refuse_later_effects(policy_table, programme, known.as_of)
     scores = score(known.features, bundle)
     segments = segment_members(known.features, bundle.constants, programme)
     members = _joined(known.features, scores, segments)
@@ -145,6 +146,16 @@ def refuse_unfit(bundle: ModelBundle, programme: Programme, as_of: datetime) -> 
         raise RefusedError(
             f"model {bundle.version} was trained on what was known until {programme.local_date(bundle.trained_until)} "
             f"and cannot score as of {programme.local_date(as_of)}: it has seen what came after"
+        )
+
+
+def refuse_later_effects(policy_table: PolicyTable | None, programme: Programme, as_of: datetime) -> None:
+    """Refuse effects that were estimated from what came after."""
+    if policy_table is not None and policy_table.as_of > as_of:
+        today = programme.local_date(as_of)
+        raise RefusedError(
+            f"policy {policy_table.version} was estimated as of {programme.local_date(policy_table.as_of)} and cannot "
+            f"decide as of {today}: it has seen what came after; run `winback effects --as-of {today}`"
         )
 
 

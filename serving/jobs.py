@@ -96,7 +96,7 @@ def plan(
     from dataclasses import asdict
 
     from features.errors import RefusedError
-    from serving.decisions import candidates, scored_members
+    from serving.decisions import candidates, refuse_later_effects, scored_members
     from serving.plan import plan_budget
     from serving.registry import resolve_bundle, resolve_policy_table
 
@@ -105,6 +105,7 @@ def plan(
         raise RefusedError("there is no policy table to plan with; run `winback effects` first")
     loaded = load(programme, step)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
+    refuse_later_effects(policy, programme, instant)
     step(f"scoring and planning as of {programme.local_date(instant)}")
     known = candidates(loaded.tables, instant, programme)
     members = scored_members(known, resolve_bundle(programme, bundle_folder), programme)

@@ -3,6 +3,7 @@
 import pytest
 from builders import AS_OF, history_of
 
+from features.errors import RefusedError
 from features.programme import Eligible
 from features.sources import load_tables
 from serving.contracts import History, ItemError
@@ -25,6 +26,14 @@ def members(shop) -> list[str]:
     as_of, tables = shop.programme.instant(AS_OF), load_tables(shop.programme, threads=1).tables
     decided = decide_members(tables, as_of, shop.bundle, shop.policy_table, shop.programme)
     return list(decided.loc[decided["recommended_incentive"].notna(), "member_id"])
+
+
+def test_effects_estimated_after_as_of_do_not_decide(shop):
+    later = shop.policy_table.model_copy(update={"as_of": shop.programme.instant("2026-02-01")})
+    with pytest.raises(RefusedError, match=f"winback effects --as-of {AS_OF}"):
+        decide_histories(
+            [History.model_validate(JOINED)], shop.programme.instant(AS_OF), shop.bundle, later, shop.programme
+        )
 
 
 def test_histories_together_are_answered_as_one_by_one(shop, members):
