@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-full lint format bench-quality bench-demo docs constraints clean
+.PHONY: help demo serve test test-full lint format bench-quality bench-families bench-demo bench-evidence docs constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ format: $(STAMP)  ## let ruff rewrite
 
 bench-quality: $(STAMP)  ## back-tests against peers, public and simulated data; DATA=folder adds Ta-Feng
 	$(BIN)/python benchmarks/quality.py
+
+bench-families: $(STAMP)  ## what each family of features adds; DATA=folder adds Ta-Feng
+	$(BIN)/python benchmarks/families.py
 
 bench-demo: $(STAMP)  ## the demo's wall time and peak memory
 	$(BIN)/python benchmarks/demo.py
