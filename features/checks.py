@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from features.errors import InputError
-from features.readers import literal
-from features.rules import Rule, Staged
+from features.readers import literal, reason
+from features.rules import KEPT, Rule, Staged
 
 FEW_SHARE = 0.01
 """A problem in a larger share of a table's rows is no accident of some rows: the table is refused."""
@@ -74,9 +76,9 @@ def judge(staged: Staged, broken: Sequence[Rule]) -> list[Finding]:
     for bit, count, rows in found:
         rule = broken[bit]
         first = [originals[row] for row in rows]
-        finding = Finding(name, rule.column, rule.problem, count, first, set_aside=rule.fate != "keep")
+        finding = Finding(name, rule.column, rule.problem, count, first, set_aside=rule.fate not in KEPT)
         findings.append(finding)
-        if rule.fate == "refuse" or (rule.fate == "few" and count > FEW_SHARE * staged.total):
+        if rule.fate == "refuse" or (rule.fate in ("few", "few_kept") and count > FEW_SHARE * staged.total):
             problem = f"{name}.{rule.column} {rule.problem}"
             refusals.append(f"{problem}: {count} of {staged.total} rows{finding.examples}")
     if refusals:
@@ -88,7 +90,7 @@ def _set_aside(staged: Staged, broken: Sequence[Rule]) -> None:
     reasons = ", ".join(
         f"if((bits >> {bit}) & 1 = 1, {literal(f'{rule.column} {rule.problem}')}, null)"
         for bit, rule in enumerate(broken)
-        if rule.fate != "keep"
+        if rule.fate not in KEPT
     )
     staged.con.execute(
         f"""insert into aside_{staged.name}
@@ -117,10 +119,13 @@ def write_aside(staged: Staged, folder: Path) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
-    staged.con.execute(
-        f"""copy (
-            select row, reason, * exclude (row, reason)
-            from aside_{staged.name} join {staged.originals} using (row) order by row
-        ) to {literal(str(partial))} (format csv, header)"""
-    )
+    try:
+        staged.con.execute(
+            f"""copy (
+                select row, reason, * exclude (row, reason)
+                from aside_{staged.name} join {staged.originals} using (row) order by row
+            ) to {literal(str(partial))} (format csv, header)"""
+        )
+    except duckdb.IOException as error:
+        raise InputError(f"cannot write the rows set aside: {reason(error)}") from error
     partial.replace(file)

@@ -30,6 +30,7 @@ class Candidates:
     as_of: datetime
     features: pd.DataFrame
     contacts: pd.DataFrame | None
+    unsubscribed: pd.DataFrame
     not_eligible: tuple[str, ...]
 
     def chunks(self, rows: int) -> Iterator[Candidates]:
@@ -84,6 +85,7 @@ def candidates(
         as_of=as_of,
         features=features[chosen].reset_index(drop=True),
         contacts=_contacts(own, as_of, programme),
+        unsubscribed=_unsubscribed(own, as_of),
         not_eligible=tuple(features.loc[~chosen, "member_id"]),
     )
 
@@ -101,14 +103,21 @@ def decide(
 ) -> pd.DataFrame:
     """Score the candidates, say why, place them in segments, and decide what to send; see :func:`decide_members`.
 
-    The decisions are not checked yet: :func:`serving.records.decision_table` does it for those that go on from here.
+    The decisions are not checked yet; they are on becoming a table or records, see :mod:`serving.records`.
     """
     refuse_unfit(bundle, programme, known.as_of)
     refuse_later_effects(policy_table, programme, known.as_of)
     scores = score(known.features, bundle)
     segments = segment_members(known.features, bundle.constants, programme)
     members = _joined(known.features, scores, segments)
-    actions = policy.decide(members, policy_table, programme, as_of=known.as_of, contacts=known.contacts)
+    actions = policy.decide(
+        members,
+        policy_table,
+        programme,
+        as_of=known.as_of,
+        contacts=known.contacts,
+        unsubscribed=known.unsubscribed,
+    )
     decisions = scores.merge(segments, on="member_id", validate="1:1").merge(actions, on="member_id", validate="1:1")
     decisions = decisions.assign(
         as_of=programme.local_date(known.as_of).isoformat(),
@@ -164,6 +173,12 @@ def _contacts(tables: Tables, as_of: datetime, programme: Programme) -> pd.DataF
     known = contacts.filter(contacts.updated_at.isnull() | (contacts.updated_at < as_of))  # noqa: PD003 -- Ibis
     rows = known.to_pyarrow().to_pandas()
     return None if programme.data.contacts is None and rows.empty else rows
+
+
+def _unsubscribed(tables: Tables, as_of: datetime) -> pd.DataFrame:
+    events = tables.events
+    known = events.filter(events.event == "unsubscribe", events.occurred_at < as_of, events.recorded_at < as_of)
+    return known.select("member_id", "channel", updated_at="occurred_at").to_pyarrow().to_pandas()
 
 
 def _reasons(features: pd.DataFrame, bundle: ModelBundle, programme: Programme) -> pd.Series:

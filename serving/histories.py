@@ -15,7 +15,7 @@ from features.sources import Loaded, tables_from_frames
 from serving.bundle import ModelBundle, PolicyTable
 from serving.contracts import History, ItemError
 from serving.decisions import candidates, decide
-from serving.records import DecisionRecord, decision_records, decision_table
+from serving.records import DecisionRecord, decision_records
 
 ROWS_OF_MEMBERS = ("orders", "events", "offers", "contacts")
 
@@ -55,7 +55,7 @@ def decide_histories(
         middle = len(histories) // 2
         return decide_parts(histories[:middle], histories[middle:])
     known = candidates(tables, as_of, programme)
-    decided = decision_records(decision_table(decide(known, bundle, policy_table, programme)))
+    decided = decision_records(decide(known, bundle, policy_table, programme))
     return {
         **nothing,
         **dict.fromkeys(known.not_eligible, _not_eligible(programme)),

@@ -120,9 +120,14 @@ _RECORDS = TypeAdapter(list[DecisionRecord])
 
 def decision_table(decisions: pd.DataFrame) -> pyarrow.Table:
     """Check decisions and return them in the form they are written in; what is absent is null."""
-    return pyarrow.Table.from_pandas(Decisions.validate(decisions), schema=DECISIONS_ARROW, preserve_index=False)
+    return _arrow(Decisions.validate(decisions))
 
 
-def decision_records(table: pyarrow.Table) -> list[DecisionRecord]:
-    """Return the rows of a decision table as records."""
+def decision_records(decisions: pyarrow.Table | pd.DataFrame) -> list[DecisionRecord]:
+    """Return the rows of a decision table as records; those of a frame not checked yet are checked as records."""
+    table = _arrow(decisions) if isinstance(decisions, pd.DataFrame) else decisions
     return _RECORDS.validate_python(table.to_pylist())
+
+
+def _arrow(decisions: pd.DataFrame) -> pyarrow.Table:
+    return pyarrow.Table.from_pandas(decisions, schema=DECISIONS_ARROW, preserve_index=False)

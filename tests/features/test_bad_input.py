@@ -411,3 +411,10 @@ def test_of_rows_delivered_twice_the_one_recorded_first_stays(tmp_path: Path) ->
     )
 
     assert loaded.findings[0].rows[0]["row"] == 2
+
+
+def test_rows_set_aside_that_cannot_be_written_are_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "aside" / "orders.partial").mkdir(parents=True)
+
+    with pytest.raises(InputError, match=r"cannot write the rows set aside: .*orders\.partial"):
+        load(tmp_path, {"orders": orders(net_amount=["1", "-2", "3"])})

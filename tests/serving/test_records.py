@@ -51,6 +51,15 @@ def test_a_frame_that_is_no_decision_is_refused(changed):
         decision_table(frame().assign(**changed))
 
 
+@pytest.mark.parametrize(
+    "changed", [{"churn_probability": 1.2}, {"value_at_stake": float("nan")}, {"as_of": None}, {"tier": "top"}]
+)
+def test_records_are_made_of_a_frame_that_holds_decisions_and_of_no_other(changed):
+    assert decision_records(frame()) == RECORDS
+    with pytest.raises(ValidationError):
+        decision_records(frame().assign(**changed))
+
+
 def test_a_record_with_an_unknown_reason_for_no_offer_is_refused():
     with pytest.raises(ValidationError, match="no_offer_reason"):
         decision(no_offer_reason="because")
