@@ -233,10 +233,13 @@ class Output(Settings):
     """Where results are kept, relative to the programme file."""
 
     store_url: str = Field(
-        "sqlite:///var/winback.db", description="SQLAlchemy URL; a relative SQLite path is the file's"
+        "sqlite:///var/winback.db",
+        description="SQLAlchemy URL; a relative SQLite path is the file's; programmes may share it",
     )
     tracking: str = Field("mlruns", description="MLflow's local home: mlflow.db and artifacts")
-    model: str = Field("winback", description="name in the model registry")
+    model: str = Field(
+        "winback", description="name in the model registry; two programmes in one folder each need their own"
+    )
 
 
 class Programme(Settings):

@@ -23,7 +23,7 @@ from serving.contracts import (
 from serving.histories import Outcome, decide_histories
 from serving.registry import resolve_bundle, resolve_policy_table
 from serving.segments import check_personas
-from serving.store import Publication, Store
+from serving.store import Publication, Store, open_store
 
 
 class NotReadyError(WinbackError):
@@ -124,7 +124,7 @@ def open_answers(programme: Programme, bundle_folder: Path | None = None) -> Ans
         programme=programme,
         bundle=resolve_bundle(programme, bundle_folder),
         policy_table=resolve_policy_table(programme),
-        store=Store(programme.output.store_url, programme.folder),
+        store=open_store(programme),
     )
 
 

@@ -28,7 +28,7 @@ from serving.loading import Step, as_of_or_next_day, load
 from serving.locks import only_run
 from serving.records import DECISIONS_ARROW, decision_records, decision_table
 from serving.registry import resolve_bundle, resolve_policy_table
-from serving.store import Store
+from serving.store import Store, open_store
 
 CHUNK_ROWS = 20_000
 
@@ -133,7 +133,7 @@ def score_programme(
         as_of_date = programme.local_date(when)
         file = out / f"as_of={as_of_date.isoformat()}" / "decisions.parquet"
         decisions = (decision_table(decide(part, bundle, policy_table, programme)) for part in known.chunks(chunk_rows))
-        with closing(Store(programme.output.store_url, programme.folder)) as store:
+        with closing(open_store(programme)) as store:
             staged = store.stage(
                 as_of_date,
                 model_version=bundle.version,

@@ -248,6 +248,7 @@ class PolicyTable(Record):
 
     format: int = POLICY_FORMAT
     created_at: datetime
+    programme_name: str
     as_of: datetime
     evidence: Evidence
     response_days: int = Field(ge=1)

@@ -33,14 +33,32 @@ DATABASE: Final = "mlflow.db"
 
 
 def resolve_bundle(programme: Programme, folder: Path | None = None) -> ModelBundle:
-    """Load the bundle in a folder, or the registry's champion when no folder is named."""
-    return load_champion(programme) if folder is None else load_bundle(folder)
+    """Load the bundle in a folder, or the registry's champion when no folder is named.
+
+    Raises
+    ------
+    RefusedError
+        If there is none, it is not whole, or it is another programme's.
+    """
+    bundle = load_champion(programme) if folder is None else load_bundle(folder)
+    _refuse_foreign(f"model {bundle.version}", bundle.programme_name, programme, again="winback train")
+    return bundle
 
 
 def resolve_policy_table(programme: Programme) -> PolicyTable | None:
-    """Load the programme's policy table; None when effects were never estimated."""
+    """Load the programme's policy table; None when effects were never estimated.
+
+    Raises
+    ------
+    RefusedError
+        If it is not whole, or it is another programme's.
+    """
     file = policy_file(programme)
-    return load_policy_table(file) if file.exists() else None
+    if not file.exists():
+        return None
+    table = load_policy_table(file)
+    _refuse_foreign(f"the policy table {file}", table.programme_name, programme, again="winback effects")
+    return table
 
 
 def policy_file(programme: Programme) -> Path:
@@ -181,6 +199,14 @@ def load_version(programme: Programme, number: int) -> ModelBundle:
     except (mlflow.MlflowException, OSError) as error:
         raise RefusedError(f"version {number} of model {name!r} has lost its files: {error}") from error
     return load_bundle(Path(source) / "data" / "bundle")
+
+
+def _refuse_foreign(what: str, owner: str, programme: Programme, *, again: str) -> None:
+    if owner != programme.name:
+        raise RefusedError(
+            f"{what} is programme {owner!r}'s, not {programme.name!r}'s; name a `model` of its own under [output] "
+            f"of the programme file, and run `{again}`"
+        )
 
 
 def _database(programme: Programme) -> Path:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 from sqlalchemy.engine import Connection, Engine, make_url
 
 from features.errors import RefusedError, WinbackError
+from features.programme import Programme
 from serving.records import DecisionRecord
 
 _STAGED, _PUBLISHED = "staged", "published"
@@ -27,6 +29,7 @@ _publications = sa.Table(
     "publications",
     _schema,
     sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("owner", sa.String, nullable=False, server_default=""),
     sa.Column("as_of", sa.Date, nullable=False),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("model_version", sa.String(64), nullable=False),
@@ -77,15 +80,19 @@ class Store:
         SQLAlchemy URL.
     folder
         Where a relative SQLite path starts.
+    owner
+        Whose publications to read and replace; those of others in the same database stay unseen and untouched.
     """
 
-    def __init__(self, url: str, folder: Path = Path()) -> None:
+    def __init__(self, url: str, folder: Path = Path(), *, owner: str = "") -> None:
+        self._owner = owner
         try:
             self._engine = _engine(url, folder)
         except (sa.exc.ArgumentError, ImportError, OSError) as error:
             raise StoreError(f"cannot use output.store_url of the programme file: {error}") from error
         with self._transaction() as connection:
             _schema.create_all(connection)
+            _add_owner(connection)
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -103,9 +110,13 @@ class Store:
     def stage(self, as_of: date, *, model_version: str, policy_version: str | None) -> int:
         """Begin a publication that no reader sees, and remove what runs that died left behind."""
         with self._transaction() as connection:
-            connection.execute(sa.delete(_publications).where(_publications.c.status == _STAGED))
+            connection.execute(sa.delete(_publications).where(self._own(_STAGED)))
             insert = sa.insert(_publications).values(
-                as_of=as_of, status=_STAGED, model_version=model_version, policy_version=policy_version
+                owner=self._owner,
+                as_of=as_of,
+                status=_STAGED,
+                model_version=model_version,
+                policy_version=policy_version,
             )
             publication_id: int = connection.execute(insert.returning(_publications.c.id)).scalar_one()
             return publication_id
@@ -131,9 +142,7 @@ class Store:
             count = sa.select(sa.func.count()).where(_decisions.c.publication_id == publication_id).scalar_subquery()
             this = _publications.c.id == publication_id
             as_of = sa.select(_publications.c.as_of).where(this).scalar_subquery()
-            connection.execute(
-                sa.delete(_publications).where(_publications.c.as_of == as_of, _publications.c.status == _PUBLISHED)
-            )
+            connection.execute(sa.delete(_publications).where(_publications.c.as_of == as_of, self._own(_PUBLISHED)))
             connection.execute(
                 sa.update(_publications)
                 .where(this)
@@ -144,12 +153,12 @@ class Store:
     def current(self) -> Publication | None:
         """Return the publication that is answered from; None before the first."""
         with self._transaction() as connection:
-            found = connection.execute(_latest(_publications)).mappings().one_or_none()
+            found = connection.execute(self._latest(_publications)).mappings().one_or_none()
         return None if found is None else _publication(found)
 
     def read(self, member_ids: Sequence[str]) -> tuple[Publication | None, dict[str, DecisionRecord]]:
         """Return the current publication and its decisions of those members it knows, from one moment."""
-        publication, latest = _publications, _latest(_publications.c.id).scalar_subquery()
+        publication, latest = _publications, self._latest(_publications.c.id).scalar_subquery()
         query = (
             sa.select(publication, _decisions.c.record)
             .join(
@@ -163,8 +172,21 @@ class Store:
             rows = connection.execute(query).mappings().all()
         if not rows:
             return None, {}
-        records = [DecisionRecord.model_validate(row["record"]) for row in rows if row["record"] is not None]
+        records = [_record(row["record"]) for row in rows if row["record"] is not None]
         return _publication(rows[0]), {record.member_id: record for record in records}
+
+    def _latest(self, *columns: Any) -> sa.Select:
+        published = sa.select(*columns).where(self._own(_PUBLISHED))
+        return published.order_by(_publications.c.as_of.desc(), _publications.c.id.desc()).limit(1)
+
+    def _own(self, status: str) -> sa.ColumnElement[bool]:
+        return (_publications.c.owner == self._owner) & (_publications.c.status == status)
+
+
+def open_store(programme: Programme) -> Store:
+    """Open the programme's store: what was published under its name, from its model."""
+    output = programme.output
+    return Store(output.store_url, programme.folder, owner=f"{output.model}: {programme.name}")
 
 
 def _engine(url: str, folder: Path) -> Engine:
@@ -186,9 +208,10 @@ def _engine(url: str, folder: Path) -> Engine:
     return engine
 
 
-def _latest(*columns: Any) -> sa.Select:
-    published = sa.select(*columns).where(_publications.c.status == _PUBLISHED)
-    return published.order_by(_publications.c.as_of.desc(), _publications.c.id.desc()).limit(1)
+def _add_owner(connection: Connection) -> None:
+    """Add the owner to a store laid out before publications had one; what is in it is nobody's."""
+    if not any(column["name"] == "owner" for column in sa.inspect(connection).get_columns("publications")):
+        connection.execute(sa.text("ALTER TABLE publications ADD COLUMN owner VARCHAR NOT NULL DEFAULT ''"))
 
 
 def _refuse_unless_staged(connection: Connection, publication_id: int) -> None:
@@ -201,6 +224,15 @@ def _refuse_unless_staged(connection: Connection, publication_id: int) -> None:
 def _row(publication_id: int, record: DecisionRecord) -> dict[str, Any]:
     content = record.model_dump()
     return {"publication_id": publication_id, "record": content, **{name: content[name] for name in _TYPED}}
+
+
+def _record(content: Any) -> DecisionRecord:
+    try:
+        return DecisionRecord.model_validate(content)
+    except ValidationError as error:
+        raise StoreError(
+            "the published decisions are laid out as by another version of winback; run `winback score` again"
+        ) from error
 
 
 def _publication(row: Any) -> Publication:

@@ -106,6 +106,7 @@ def effects_of_logs(given: Sequence[OfferLog], programme: Programme, as_of: date
     advantages = _advantages(effects, segments, programme, reaches)
     return PolicyTable(
         created_at=datetime.now(UTC).replace(tzinfo=None),
+        programme_name=programme.name,
         as_of=as_of,
         evidence=evidence,
         response_days=guardrails.response_days,

@@ -148,6 +148,7 @@ def make_policy_table(**changed: Any) -> PolicyTable:
     )
     values: dict[str, Any] = {
         "created_at": datetime(2026, 3, 2),
+        "programme_name": "test",
         "as_of": TRAINED_UNTIL,
         "evidence": "randomised",
         "response_days": 28,

@@ -23,7 +23,7 @@ from serving.batch import OutputError, publish, score_programme
 from serving.bundle import ColumnProfile, ModelBundle, save_bundle, save_policy_table
 from serving.records import decision_records, decision_table
 from serving.registry import policy_file
-from serving.store import Store
+from serving.store import Store, open_store
 
 MONDAY = date(2026, 1, 5)
 OLD = [decision(member, model_version="old") for member in ("m1", "m2", "m3")]
@@ -53,7 +53,7 @@ def run(programme, out: Path, **changed):
 
 
 def stored(programme, member_ids) -> dict:
-    with closing(Store(programme.output.store_url, programme.folder)) as store:
+    with closing(open_store(programme)) as store:
         return store.read(list(member_ids))[1]
 
 

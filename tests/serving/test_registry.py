@@ -144,6 +144,16 @@ def test_a_folder_is_served_without_mlflow(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["bundle"]
 
 
+def test_another_programmes_model_and_policy_table_are_refused_with_what_to_do(tmp_path):
+    save_bundle(make_bundle(programme_name="first"), tmp_path / "bundle")
+    programme = make_programme(tmp_path)
+    with pytest.raises(RefusedError, match=r"programme 'first''s, not 'test''s; name a `model` .*`winback train`"):
+        resolve_bundle(programme, tmp_path / "bundle")
+    save_policy_table(make_policy_table(programme_name="first"), policy_file(programme))
+    with pytest.raises(RefusedError, match=r"programme 'first''s, not 'test''s; .*`winback effects`"):
+        resolve_policy_table(programme)
+
+
 def test_the_policy_table_is_kept_beside_the_programme(tmp_path):
     programme = make_programme(tmp_path)
     assert resolve_policy_table(programme) is None

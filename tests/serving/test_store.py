@@ -11,7 +11,8 @@ import pytest
 from builders import decision
 
 from features.errors import RefusedError
-from serving.store import Publication, Store, StoreError
+from features.programme import parse_programme
+from serving.store import Publication, Store, StoreError, open_store
 
 MONDAY, NEXT_MONDAY = date(2026, 1, 5), date(2026, 1, 12)
 
@@ -33,11 +34,57 @@ def publish(store: Store, as_of: date = MONDAY, *records, model_version: str = "
     return store.publish(stage(store, as_of, *records, model_version=model_version))
 
 
+def altered(folder: Path, statement: str) -> None:
+    with closing(sqlite3.connect(folder / "var" / "winback.db")) as connection, connection:
+        connection.execute(statement)
+
+
 def row_count(folder: Path) -> int:
     with sqlite3.connect(folder / "var" / "winback.db") as connection:
         count = connection.execute("select count(*) from decisions").fetchone()[0]
     connection.close()
     return count
+
+
+def test_two_programmes_in_one_store_never_see_or_remove_each_others_decisions(tmp_path):
+    url = "sqlite:///var/winback.db"
+    with closing(Store(url, tmp_path, owner="a")) as ours, closing(Store(url, tmp_path, owner="b")) as theirs:
+        published = publish(ours, MONDAY, decision("m1"))
+        assert (theirs.current(), theirs.read(["m1"])) == (None, (None, {}))
+        half_way = stage(ours, NEXT_MONDAY, decision("m2"))
+        publish(theirs, MONDAY, decision("m3"))
+        assert ours.read(["m1", "m3"]) == (published, {"m1": decision("m1")})
+        assert ours.publish(half_way).members == 1
+
+
+def test_a_programme_opens_the_store_as_its_own(tmp_path):
+    content = {"name": "a", "currency": "EUR", "data": {"orders": {"path": "orders.csv"}}}
+    programmes = [
+        parse_programme({**content, **changed}, folder=tmp_path)
+        for changed in ({}, {"name": "b"}, {"output": {"model": "another"}})
+    ]
+    with closing(open_store(programmes[0])) as own:
+        published = publish(own, MONDAY, decision("m1"))
+    for programme, found in zip(programmes, (published, None, None), strict=True):
+        with closing(open_store(programme)) as opened:
+            assert opened.current() == found
+
+
+def test_a_store_from_before_publications_had_owners_is_taken_over_as_nobodys(tmp_path):
+    with closing(Store("sqlite:///var/winback.db", tmp_path)) as before:
+        published = publish(before, MONDAY, decision("m1"))
+    altered(tmp_path, "alter table publications drop column owner")
+    with closing(Store("sqlite:///var/winback.db", tmp_path, owner="a")) as ours:
+        assert ours.current() is None
+    with closing(Store("sqlite:///var/winback.db", tmp_path)) as nobodys:
+        assert nobodys.current() == published
+
+
+def test_decisions_laid_out_otherwise_are_not_ready_and_say_what_to_do(store, tmp_path):
+    publish(store, MONDAY, decision("m1"))
+    altered(tmp_path, "update decisions set record = json_remove(record, '$.tier')")
+    with pytest.raises(StoreError, match="run `winback score` again"):
+        store.read(["m1"])
 
 
 def test_an_empty_store_has_no_publication(store):

@@ -25,7 +25,7 @@ from features.sources import load_tables
 from serving.batch import score_programme
 from serving.bundle import save_bundle, save_policy_table
 from serving.registry import policy_file
-from serving.store import Publication, Store, StoreError
+from serving.store import Publication, Store, StoreError, open_store
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("postgres")]
 
@@ -239,7 +239,7 @@ def test_the_weekly_job_reads_from_it_and_publishes_to_it(programme, shop, tmp_p
     save_policy_table(shop.policy_table, policy_file(programme))
     summary = score_programme(programme, tmp_path / "out", as_of=AS_OF, bundle_folder=tmp_path / "bundle")
     decided = pd.read_parquet(summary.file)
-    with closing(Store(programme.output.store_url)) as store:
+    with closing(open_store(programme)) as store:
         publication, records = store.read(list(decided["member_id"]))
     assert publication.members == len(records) == summary.decided > 0
     assert {member: record.churn_probability for member, record in records.items()} == dict(

@@ -95,8 +95,8 @@ def test_every_reason_that_occurs_is_explained() -> None:
 
 def test_a_choice_stands_beside_the_truth() -> None:
     policy = PolicyTable(
-        created_at=pd.Timestamp("2026-01-01"), as_of=pd.Timestamp("2026-01-01"), evidence="propensity",
-        response_days=28, confidence=0.95,
+        created_at=pd.Timestamp("2026-01-01"), programme_name="shop", as_of=pd.Timestamp("2026-01-01"),
+        evidence="propensity", response_days=28, confidence=0.95,
         choices={
             "high__mid": Choice(incentive_id="coupon", reason=None),
             "low__mid": Choice(incentive_id=None, reason="no_effect"),
