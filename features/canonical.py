@@ -105,6 +105,8 @@ def create(staged: Staged, programme: Programme) -> int:
         if "return_of" in staged.given:
             joins = """left join (from staged_orders anti join aside_orders using (row)) as o
                 on o.order_id = s.return_of and o.ordered_at <= s.ordered_at"""
+    elif name == "contacts":
+        values["consent"] = "coalesce(s.consent, false)"
     elif name == "order_lines":
         values |= {column: f"o.{column}" for column in ("member_id", "ordered_at", "recorded_at")}
         joins = "join orders as o using (order_id)"

@@ -31,9 +31,11 @@ _UNFIT: Mapping[Kind, str] = {
     "flag": "is neither true nor false",
 }
 
-Fate = Literal["refuse", "few", "aside", "keep"]
-"""What becomes of rows that break a rule: refuse the table; set them aside when they are few, else refuse;
-always set them aside; keep them, but say so."""
+Fate = Literal["refuse", "few", "few_kept", "aside", "keep"]
+"""What becomes of rows that break a rule: refuse the table; set them aside when they are few, else refuse; keep them
+when they are few, else refuse; always set them aside; keep them, but say so."""
+
+KEPT: Collection[Fate] = ("keep", "few_kept")
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,13 @@ def rules(staged: Staged, programme: Programme, now: datetime, loaded: Collectio
 
 def _column_rules(staged: Staged, column: Column, bit: int, now: datetime) -> Iterator[Rule]:
     name = column.name
+    is_consent = (staged.name, name) == ("contacts", "consent")
+    fate: Fate = "few_kept" if is_consent else "few"
+    then = ", so it counts as a refusal" if is_consent else ""
     if column.kind in _UNFIT:
-        yield Rule(name, _UNFIT[column.kind], f"unreadable & {bit} <> 0", "few")
+        yield Rule(name, _UNFIT[column.kind] + then, f"unreadable & {bit} <> 0", fate)
     if column.required:
-        yield Rule(name, "has no value", f"{name} is null and unreadable & {bit} = 0", "few")
+        yield Rule(name, f"has no value{then}", f"{name} is null and unreadable & {bit} = 0", fate)
     if column.kind == "instant":
         yield Rule(name, f"is in the future (after {now:%Y-%m-%d %H:%M} UTC)", f"{name} > timestamp '{now}'", "few")
     if column.kind == "instant" and staged.given[name].may_mix_zones:

@@ -10,6 +10,7 @@ from pathlib import Path
 from features.errors import WinbackError
 from features.programme import Programme
 from serving.bundle import ModelBundle, PolicyTable
+from serving.consent import require_stated
 from serving.contracts import (
     FailedItem,
     History,
@@ -120,6 +121,8 @@ class Answers:
 def open_answers(programme: Programme, bundle_folder: Path | None = None) -> Answers:
     """Load what the service answers with: the bundle, the policy table and the store."""
     check_personas(programme)
+    if programme.data.contacts is None:
+        require_stated(programme)
     return Answers(
         programme=programme,
         bundle=resolve_bundle(programme, bundle_folder),

@@ -21,6 +21,7 @@ from features.errors import RefusedError, WinbackError
 from features.programme import Programme
 from features.sources import Loaded
 from serving.bundle import Evidence, ModelBundle, PolicyTable, Record
+from serving.consent import unreachable
 from serving.decisions import Candidates, candidates, decide, refuse_later_effects, refuse_unfit
 from serving.drift import drifted
 from serving.incentives import campaign_costs
@@ -200,7 +201,7 @@ def _summarise(
         members_known=len(known.features) + len(known.not_eligible),
         decided=len(decisions),
         not_eligible=len(known.not_eligible),
-        findings=loaded.findings,
+        findings=(*loaded.findings, *unreachable(programme, known.contacts)),
         tiers=_counts(decisions["tier"]),
         states=_counts(decisions["state"]),
         personas=_counts(decisions["persona"]),

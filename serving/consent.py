@@ -6,12 +6,18 @@ from datetime import datetime
 
 import pandas as pd
 
+from features.checks import Finding
 from features.errors import InputError
 from features.programme import Programme
 
 
 def consenting(
-    member_ids: pd.Series, programme: Programme, *, as_of: datetime, contacts: pd.DataFrame | None
+    member_ids: pd.Series,
+    programme: Programme,
+    *,
+    as_of: datetime,
+    contacts: pd.DataFrame | None,
+    unsubscribed: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Tell for each member and incentive whether they may be contacted through its channel.
 
@@ -27,6 +33,9 @@ def consenting(
         ``member_id``, ``channel``, ``consent`` and ``updated_at``. The latest row counts, of two of one instant the
         refusal; a member without a row has not consented. ``None`` where the programme has no such table: then its
         stated default holds for everybody.
+    unsubscribed
+        ``member_id``, ``channel`` and ``updated_at`` of unsubscribe events; each is a refusal for its channel, or for
+        all where it names none.
 
     Returns
     -------
@@ -38,18 +47,59 @@ def consenting(
     InputError
         If there is neither a contacts table nor a stated default.
     """
+    if contacts is None:
+        require_stated(programme)
     channels = {incentive.id: incentive.channel for incentive in programme.incentives}
+    refusals = _refusals(unsubscribed, set(channels.values()))
     if contacts is not None:
-        granted = _granted(contacts, as_of)
+        granted = _granted(pd.concat([contacts, refusals]) if len(refusals) else contacts, as_of)
         columns = {incentive: member_ids.isin(granted.get(channel, [])) for incentive, channel in channels.items()}
         return pd.DataFrame(columns, index=member_ids.index)
-    default = programme.guardrails.consent_default
-    if channels and default is None:
+    default = bool(programme.guardrails.consent_default)
+    refused = {channel: rows["member_id"] for channel, rows in refusals.groupby("channel")}
+    columns = {name: default & ~member_ids.isin(refused.get(channel, [])) for name, channel in channels.items()}
+    return pd.DataFrame(columns, index=member_ids.index)
+
+
+def require_stated(programme: Programme) -> None:
+    """Require of a programme without a contacts table, but with something to send, that it states its consent.
+
+    Raises
+    ------
+    InputError
+        If it does not; the message says how to.
+    """
+    if programme.incentives and programme.guardrails.consent_default is None:
         raise InputError(
             "there is no contacts table, so consent is unknown: state it as `consent_default = true` or `false` under "
             "[guardrails] of the programme file, or give the table under [data.contacts]"
         )
-    return pd.DataFrame(default, index=member_ids.index, columns=list(channels))
+
+
+def unreachable(programme: Programme, contacts: pd.DataFrame | None) -> list[Finding]:
+    """Say which incentives can be sent to nobody because no contact row has their channel."""
+    if contacts is None:
+        return []
+    there = sorted(set(contacts["channel"].astype(str)))
+    return [
+        Finding(
+            "contacts", "channel",
+            f"is never {incentive.channel!r}, so {incentive.id} can be sent to nobody; "
+            f"channels there: {', '.join(there) or 'none'}",
+            len(contacts), [], set_aside=False,
+        )
+        for incentive in programme.incentives
+        if incentive.channel not in there
+    ]  # fmt: skip
+
+
+def _refusals(unsubscribed: pd.DataFrame | None, channels: set[str]) -> pd.DataFrame:
+    """Return a refusal per unsubscribe event and channel it is about."""
+    if unsubscribed is None or unsubscribed.empty:
+        return pd.DataFrame(columns=["member_id", "channel", "consent", "updated_at"])
+    named = unsubscribed["channel"].astype("str").str.lower()
+    about = [unsubscribed[named.isna() | (named == channel)].assign(channel=channel) for channel in sorted(channels)]
+    return pd.concat([unsubscribed[:0], *about]).assign(consent=False)
 
 
 def _granted(contacts: pd.DataFrame, as_of: datetime) -> dict[str, pd.Series]:

@@ -181,6 +181,14 @@ def _unsubscribed(tables: Tables, as_of: datetime) -> pd.DataFrame:
     return known.select("member_id", "channel", updated_at="occurred_at").to_pyarrow().to_pandas()
 
 
+def _unsubscribed(tables: Tables, as_of: datetime) -> pd.DataFrame:
+    events = tables.events
+    known = events.filter(events.event == "unsubscribe", events.occurred_at < as_of, events.recorded_at < as_of)
+    named = known.select("member_id", "channel", updated_at="occurred_at")
+    rows: pd.DataFrame = named.to_pyarrow().to_pandas()
+    return rows
+
+
 def _reasons(features: pd.DataFrame, bundle: ModelBundle, programme: Programme) -> pd.Series:
     found = reasons(features, bundle, currency=programme.currency)
     rows = [[reason.model_dump() for reason in of_member] for of_member in found]

@@ -109,7 +109,15 @@ def plan(
     step(f"scoring and planning as of {programme.local_date(instant)}")
     known = candidates(loaded.tables, instant, programme)
     members = scored_members(known, resolve_bundle(programme, bundle_folder), programme)
-    planned = plan_budget(members, policy, programme, as_of=instant, contacts=known.contacts, budget=budget)
+    planned = plan_budget(
+        members,
+        policy,
+        programme,
+        as_of=instant,
+        contacts=known.contacts,
+        unsubscribed=known.unsubscribed,
+        budget=budget,
+    )
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         planned.offers.to_csv(out, index=False)

@@ -18,14 +18,17 @@ Step = Callable[[str], None]
 
 
 def load(programme: Programme, step: Step, *, set_aside: Path | None = None) -> Loaded:
-    """Check the programme's personas and read its tables.
+    """Check the programme's personas and that consent is known or stated, and read its tables.
 
     Rows set aside are written to ``set_aside``, by default ``var/set_aside/<model>`` beside the programme file.
     """
     from features.sources import load_tables
+    from serving.consent import require_stated
     from serving.segments import check_personas
 
     check_personas(programme)
+    if programme.data.contacts is None:
+        require_stated(programme)
     step("reading and checking the tables")
     folder = set_aside or programme.path("var") / "set_aside" / programme.output.model
     return load_tables(programme, threads=programme.training.threads, set_aside=folder)

@@ -84,6 +84,7 @@ def plan_budget(
     *,
     as_of: datetime,
     contacts: pd.DataFrame | None,
+    unsubscribed: pd.DataFrame | None = None,
     budget: float,
 ) -> Plan:
     """Choose within a budget whom to send which effective incentive, so that net value is largest.
@@ -93,7 +94,7 @@ def plan_budget(
 
     Parameters
     ----------
-    members, as_of, contacts
+    members, as_of, contacts, unsubscribed
         As in :func:`serving.policy.decide`.
     policy
         Effects per policy segment.
@@ -102,7 +103,7 @@ def plan_budget(
     budget
         What offers may be expected to cost, set-up left out.
     """
-    candidates = _candidates(members, policy, programme, as_of=as_of, contacts=contacts)
+    candidates = _candidates(members, policy, programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
     steps = frontier_steps(cost=candidates.cost, value=candidates.net)
     taken = steps.within(budget)
     chosen = steps.choices(taken, len(members))
@@ -123,9 +124,10 @@ def _candidates(
     *,
     as_of: datetime,
     contacts: pd.DataFrame | None,
+    unsubscribed: pd.DataFrame | None,
 ) -> _Candidates:
     rules, ids = programme.guardrails, tuple(incentive.id for incentive in programme.incentives)
-    consented = consenting(members["member_id"], programme, as_of=as_of, contacts=contacts)
+    consented = consenting(members["member_id"], programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
     today = programme.local_date(as_of)
     held_out = in_holdout(members["member_id"], as_of=today, share=rules.holdout_share, seed=rules.seed)
     cooling = (members["last_assignment_days"] < rules.cooldown_days).to_numpy()

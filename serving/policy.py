@@ -206,6 +206,7 @@ def decide(
     *,
     as_of: datetime,
     contacts: pd.DataFrame | None,
+    unsubscribed: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Recommend and assign an incentive, or nothing and why, to every member.
 
@@ -221,7 +222,7 @@ def decide(
         Incentives and guardrails.
     as_of
         Instant of the decision, naive UTC.
-    contacts
+    contacts, unsubscribed
         As in :func:`serving.consent.consenting`.
 
     Returns
@@ -233,7 +234,7 @@ def decide(
         :func:`serving.assignment.assign`.
     """
     eligible = eligible_incentives(members, programme.incentives)
-    consented = consenting(members["member_id"], programme, as_of=as_of, contacts=contacts)
+    consented = consenting(members["member_id"], programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
     segments = members["policy_segment"]
     parts = [_nothing(members.index[segments.isna()], reason="not_lapsed", evidence="none")]
     for segment in sorted(segments.dropna().unique()):

@@ -154,6 +154,17 @@ def test_ids_that_were_read_as_numbers_with_gaps_are_ids_again(tmp_path: Path) -
     assert rows(loaded, "orders", "order_id", "store_id") == [("1", "7"), ("2", None), ("3", "8")]
 
 
+def test_a_consent_that_cannot_be_read_counts_as_a_refusal_against_an_earlier_yes(tmp_path: Path) -> None:
+    rows = [(str(number), "email", "yes", "2025-01-01") for number in range(200)]
+    contacts = pd.DataFrame(
+        [*rows, ("7", "email", "perhaps", "2025-02-01")], columns=["member_id", "channel", "consent", "updated_at"]
+    )
+    loaded = tables_from_frames(programme(tmp_path), orders=pd.DataFrame(ORDERS), contacts=contacts)
+    rows_of_7 = loaded.tables.contacts.filter(loaded.tables.contacts.member_id == "7").order_by("updated_at")
+    assert rows_of_7.to_pyarrow().to_pydict()["consent"] == [True, False]
+    assert any("so it counts as a refusal" in str(finding) for finding in loaded.findings)
+
+
 @pytest.mark.parametrize(
     ("margins", "rate", "values"),
     [

@@ -5,7 +5,8 @@ import pytest
 
 from features.errors import InputError
 from features.programme import Programme, parse_programme
-from serving.consent import consenting
+from serving.consent import consenting, unreachable
+from serving.loading import load
 
 AS_OF = datetime(2026, 1, 5)
 MEMBERS = pd.Series(["a", "b", "c"], index=[5, 3, 8])
@@ -69,6 +70,36 @@ def test_without_a_table_and_a_default_it_says_what_to_state() -> None:
 def test_without_incentives_consent_need_not_be_stated() -> None:
     nothing_to_send = programme().model_copy(update={"incentives": ()})
     assert consenting(MEMBERS, nothing_to_send, as_of=AS_OF, contacts=None).shape == (3, 0)
+
+
+@pytest.mark.parametrize(("table", "default"), [(True, None), (False, True)])
+def test_unsubscribing_later_withdraws_consent_for_the_channel_named_or_for_all(
+    table: bool, default: bool | None
+) -> None:
+    given = [(name, channel, True, "2025-06-01") for name in "abc" for channel in ("email", "sms")]
+    events = pd.DataFrame({"member_id": ["a", "b"], "channel": ["Email", None], "updated_at": ["2025-07-01"] * 2})
+    columns = consenting(
+        MEMBERS, programme(consent_default=default), as_of=AS_OF, contacts=contacts(*given) if table else None,
+        unsubscribed=events.astype({"updated_at": "datetime64[us]"}),
+    )  # fmt: skip
+    assert columns.to_dict("list") == {"mail": [False, False, True], "text": [True, False, True]}
+
+
+def test_a_consent_given_after_unsubscribing_counts() -> None:
+    events = pd.DataFrame({"member_id": ["a"], "channel": [None], "updated_at": [datetime(2025, 5, 1)]})
+    table = contacts(("a", "email", True, "2025-06-01"))
+    assert consenting(MEMBERS, programme(), as_of=AS_OF, contacts=table, unsubscribed=events)["mail"].tolist()[0]
+
+
+def test_a_channel_no_contact_row_has_is_said() -> None:
+    table = contacts(("a", "Email", True, None), ("a", "sms", True, None))
+    (finding,) = unreachable(programme(), table)
+    assert "is never 'email', so mail can be sent to nobody; channels there: Email, sms" in str(finding)
+
+
+def test_loading_a_programme_that_neither_has_nor_states_consent_says_what_to_state() -> None:
+    with pytest.raises(InputError, match="consent_default = true"):
+        load(programme(), lambda _: None)
 
 
 def test_the_answer_is_in_the_members_index() -> None:
