@@ -178,12 +178,6 @@ def _contacts(tables: Tables, as_of: datetime, programme: Programme) -> pd.DataF
 def _unsubscribed(tables: Tables, as_of: datetime) -> pd.DataFrame:
     events = tables.events
     known = events.filter(events.event == "unsubscribe", events.occurred_at < as_of, events.recorded_at < as_of)
-    return known.select("member_id", "channel", updated_at="occurred_at").to_pyarrow().to_pandas()
-
-
-def _unsubscribed(tables: Tables, as_of: datetime) -> pd.DataFrame:
-    events = tables.events
-    known = events.filter(events.event == "unsubscribe", events.occurred_at < as_of, events.recorded_at < as_of)
     named = known.select("member_id", "channel", updated_at="occurred_at")
     rows: pd.DataFrame = named.to_pyarrow().to_pandas()
     return rows
