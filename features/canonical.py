@@ -12,7 +12,7 @@ from features.casting import Given, canonical, given, local_date
 from features.errors import InputError
 from features.programme import Programme
 from features.readers import Raw, reason
-from features.rules import Staged, near
+from features.rules import RETURNED, Staged, near
 from features.schemas import EVENTS, TYPES, Contract
 
 _LONGEST_ALIAS_CHAIN = 2**20
@@ -103,8 +103,8 @@ def create(staged: Staged, programme: Programme) -> int:
     if name == "orders":
         values |= _order_values(staged, programme)
         if "return_of" in staged.given:
-            joins = """left join (from staged_orders anti join aside_orders using (row)) as o
-                on o.order_id = s.return_of and o.ordered_at <= s.ordered_at"""
+            joins = f"""left join (from staged_orders anti join aside_orders using (row)) as o
+                on {RETURNED}"""
     elif name == "contacts":
         values["consent"] = "coalesce(s.consent, false)"
     elif name == "order_lines":
@@ -131,6 +131,8 @@ def _order_values(staged: Staged, programme: Programme) -> Mapping[str, str]:
     if "return_of" in staged.given:
         booked = "coalesce(o.ordered_at, s.ordered_at)"
         booking_known_at = f"coalesce(greatest(o.recorded_at, o.ordered_at), {known_at})"
+        share = "cast(s.net_amount as double) / nullif(o.net_amount, 0)"
+        margin = f"coalesce(cast({share} * o.margin_amount as {TYPES['amount']}), {margin})"
     return {
         "discount_amount": "coalesce(s.discount_amount, 0)",
         "ordered_on": local_date("s.ordered_at", programme.timezone),

@@ -31,6 +31,9 @@ _UNFIT: Mapping[Kind, str] = {
     "flag": "is neither true nor false",
 }
 
+RETURNED = "o.order_id = s.return_of and o.member_id = s.member_id and o.ordered_at <= s.ordered_at"
+"""SQL for whether order ``o`` is the one that return ``s`` names."""
+
 Fate = Literal["refuse", "few", "few_kept", "aside", "keep"]
 """What becomes of rows that break a rule: refuse the table; set them aside when they are few, else refuse; keep them
 when they are few, else refuse; always set them aside; keep them, but say so."""
@@ -116,12 +119,18 @@ def _order_rules(staged: Staged, programme: Programme) -> Iterator[Rule]:
         "discount_amount", "is negative; write discounts positive", "discount_amount < 0 and not is_return", "few"
     )
     if "return_of" in staged.given:
-        named = "exists (from staged_orders as o where o.order_id = s.return_of and o.ordered_at <= s.ordered_at)"
-        problem = "is no earlier order, so the return counts at its own time"
+        named = f"exists (from staged_orders as o where {RETURNED})"
+        problem = "is no earlier order of the member, so the return counts at its own time"
         yield Rule("return_of", problem, f"return_of is not null and not {named}", "keep")
     if "margin_amount" in staged.given and programme.value.margin_rate is None:
         problem = "has no value, so the order's revenue counts as its value (set value.margin_rate)"
-        yield Rule("margin_amount", problem, "margin_amount is null", "keep")
+        yield Rule("margin_amount", problem, f"margin_amount is null{_no_margin_to_share(staged)}", "keep")
+
+
+def _no_margin_to_share(staged: Staged) -> str:
+    if "return_of" not in staged.given:
+        return ""
+    return f" and not exists (from staged_orders as o where {RETURNED} and o.margin_amount is not null)"
 
 
 def _event_rules(staged: Staged, programme: Programme) -> Iterator[Rule]:

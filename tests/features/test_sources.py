@@ -184,6 +184,33 @@ def test_value_is_margin_then_assumed_margin_then_revenue(
     assert rows(loaded, "orders", "value_amount") == [(Decimal(value),) for value in values]
 
 
+@pytest.mark.parametrize(("returned", "value"), [(-100, -30), (-50, -15)])
+def test_a_return_without_margin_takes_its_share_of_its_orders_margin(
+    tmp_path: Path, returned: int, value: int
+) -> None:
+    frame = pd.DataFrame(
+        {
+            "order_id": ["1", "2"], "member_id": ["a", "a"], "ordered_at": ["2026-01-01", "2026-01-05"],
+            "net_amount": [100, returned], "margin_amount": [30, None], "return_of": [None, "1"],
+        }
+    )  # fmt: skip
+    loaded = tables_from_frames(programme(tmp_path), orders=frame)
+    assert rows(loaded, "orders", "value_amount") == [(Decimal(30),), (Decimal(value),)]
+    assert loaded.findings == ()
+
+
+def test_a_return_that_names_another_members_order_counts_at_its_own_time(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "order_id": ["1", "2"], "member_id": ["a", "b"], "ordered_at": ["2026-01-01", "2026-01-05"],
+            "net_amount": [100, -100], "return_of": [None, "1"],
+        }
+    )  # fmt: skip
+    loaded = tables_from_frames(programme(tmp_path), orders=frame)
+    assert rows(loaded, "orders", "booked_on") == [(date(2026, 1, 1),), (date(2026, 1, 5),)]
+    assert "is no earlier order of the member" in str(loaded.findings[0])
+
+
 def test_histories_may_lack_orders(tmp_path: Path) -> None:
     events = pd.DataFrame({"member_id": ["a"], "occurred_at": ["2026-01-02 08:00"], "event": ["visit"]})
 
