@@ -154,6 +154,12 @@ class States(Settings):
     mid_days: Days = Field(90, description="lapsed_mid up to so many days beyond that")
     prior_gaps: Amount = Field(2.0, description="weight of the programme's median gap, in gaps of the member's own")
 
+    @model_validator(mode="after")
+    def _rising(self) -> States:
+        if not (self.at_risk_gaps < self.lapsed_gaps and self.short_days < self.mid_days):
+            raise ValueError("at_risk_gaps must be below lapsed_gaps, and short_days below mid_days")
+        return self
+
 
 class Persona(Settings):
     """A named kind of member. The first persona whose conditions all hold is the member's."""
@@ -270,9 +276,22 @@ class Programme(Settings):
     def _known_timezone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError(f"unknown time zone {name!r}; use an IANA name such as 'Asia/Shanghai'") from error
         return name
+
+    @field_validator("journey_points")
+    @classmethod
+    def _known_events(cls, points: dict[str, float]) -> dict[str, float]:
+        if points:
+            from features.schemas import EVENTS
+
+            for name in points:
+                if name not in EVENTS:
+                    near = difflib.get_close_matches(name, EVENTS, n=1)
+                    hint = f"did you mean {near[0]!r}?" if near else f"known events: {', '.join(sorted(EVENTS))}"
+                    raise ValueError(f"{name!r} is not in the event vocabulary; {hint}")
+        return points
 
     @model_validator(mode="after")
     def _unique_ids(self) -> Programme:
@@ -304,7 +323,10 @@ class Programme(Settings):
             when = datetime(when.year, when.month, when.day)
         if when.tzinfo is None:
             when = when.replace(tzinfo=ZoneInfo(self.timezone))
-        return when.astimezone(UTC).replace(tzinfo=None)
+        try:
+            return when.astimezone(UTC).replace(tzinfo=None)
+        except OverflowError as error:
+            raise InputError(f"{when.isoformat()} is too near the ends of the calendar") from error
 
     def local_date(self, instant: datetime) -> date:
         """Return the calendar date of a naive UTC instant in the programme's time zone."""
@@ -321,7 +343,7 @@ def load_programme(file: Path | str) -> Programme:
     """
     path = Path(file)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise InputError(f"no programme file {path}; name one with --programme FILE") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

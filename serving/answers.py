@@ -22,6 +22,7 @@ from serving.contracts import (
     ScoreRequest,
 )
 from serving.histories import Outcome, decide_histories
+from serving.loading import not_in_future
 from serving.registry import resolve_bundle, resolve_policy_table
 from serving.segments import check_personas
 from serving.store import Publication, Store, open_store
@@ -49,6 +50,8 @@ class Answers:
             If decisions are asked for by id before any were published.
         RefusedError
             If the model saw data from after the as_of asked for.
+        InputError
+            If the as_of asked for lies in the future.
         """
         if request.histories is None:
             return self._stored(request.member_ids or (), request_id=request_id)
@@ -108,7 +111,7 @@ class Answers:
 
     def _as_of(self, asked: str | None, now: datetime) -> datetime:
         if asked is not None:
-            return self.programme.instant(asked)
+            return not_in_future(self.programme, asked)
         publication = self.store.current()
         return now if publication is None else self.programme.instant(publication.as_of)
 

@@ -40,11 +40,21 @@ def as_of_or_next_day(programme: Programme, as_of: date | str | None, data_until
     Raises
     ------
     InputError
+        If it has a time of day.
         If it is later than the first moment of tomorrow: what happens until then is not known, and decisions as of a
         mistyped year would stand as the latest ever after.
     """
     if as_of is None:
         return programme.instant(programme.local_date(data_until) + timedelta(days=1))
+    asked = not_in_future(programme, as_of)
+    day = programme.local_date(asked)
+    if asked != programme.instant(day):
+        raise InputError(f"{as_of} has a time of day; jobs are about the first moment of a date, write it as {day}")
+    return asked
+
+
+def not_in_future(programme: Programme, as_of: date | str) -> datetime:
+    """Return the instant asked for; refuse one that is later than the first moment of tomorrow."""
     asked = programme.instant(as_of)
     tomorrow = programme.local_date(datetime.now(UTC).replace(tzinfo=None)) + timedelta(days=1)
     if asked > programme.instant(tomorrow):

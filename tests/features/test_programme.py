@@ -48,6 +48,10 @@ def test_the_smallest_file_names_orders_and_currency(tmp_path: Path) -> None:
             {"incentives": [{"id": "control", "name_en": "A", "name_zh": "A"}]},
             "control_id 'control' is also an incentive",
         ),
+        ({"timezone": "Asia"}, "unknown time zone 'Asia'"),
+        ({"journey_points": {"visits": 3}}, "'visits' is not in the event vocabulary; did you mean 'visit'?"),
+        ({"states": {"at_risk_gaps": 2.0, "lapsed_gaps": 2.0}}, "at_risk_gaps must be below lapsed_gaps"),
+        ({"states": {"short_days": 90, "mid_days": 30}}, "short_days below mid_days"),
         ({"value": {"margin_rate": 1.5}}, "value.margin_rate"),
         ({"folder": "elsewhere"}, "unknown key 'folder'"),
     ],
@@ -57,6 +61,13 @@ def test_what_does_not_fit_is_named_with_what_is_expected(content: dict[str, Any
         parse_programme({**SMALLEST, **content})
 
     assert said in str(error.value)
+
+
+def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
+    file = tmp_path / "programme.toml"
+    file.write_text('name = "shop"\ncurrency = "EUR"\ndata.orders.path = "o.csv"\n', encoding="utf-8-sig")
+
+    assert load_programme(file).name == "shop"
 
 
 def test_every_problem_is_named_at_once() -> None:
@@ -91,6 +102,11 @@ def test_dates_start_at_local_midnight_and_offsets_are_honoured(when: str | date
 
     assert programme.instant(when) == instant
     assert programme.local_date(instant) == date(2026, 1, 31)
+
+
+def test_the_ends_of_the_calendar_are_bad_input() -> None:
+    with pytest.raises(InputError, match="too near the ends of the calendar"):
+        parse(timezone="Asia/Shanghai").instant("0001-01-01")
 
 
 def test_what_is_no_date_says_how_to_write_one() -> None:

@@ -30,6 +30,11 @@ def test_tomorrow_is_the_latest_that_can_be_asked_for():
         as_of_or_next_day(SHANGHAI, today + timedelta(days=2), DATA_UNTIL)
 
 
+def test_a_time_of_day_is_bad_input():
+    with pytest.raises(InputError, match=r"has a time of day; .* write it as 2026-01-05"):
+        as_of_or_next_day(SHANGHAI, "2026-01-05T10:00", DATA_UNTIL)
+
+
 def test_a_mistyped_year_is_bad_input():
     with pytest.raises(InputError, match="2062-01-05 lies in the future"):
         as_of_or_next_day(SHANGHAI, "2062-01-05", DATA_UNTIL)
