@@ -22,6 +22,7 @@ from training.contrast import Contrast
 from training.multiplicity import interval_z, step_down
 from training.offer_log import OfferLog, read_offer_log
 from training.prognosis import foresee
+from training.propensity import OVERLAP, chance_column, estimate_chances
 from training.segment_log import FORESEEN, OUTCOMES, SegmentEvidence, SegmentLog
 from training.trials import read_trials
 
@@ -156,23 +157,27 @@ def _segment_logs(log: OfferLog, programme: Programme) -> dict[str, SegmentLog]:
     """Split the log by segment, with weights and what was foreseeable of each offer."""
     offers = log.offers.assign(weight=1.0 if log.evidence == "observational" else 1 / log.offers["propensity"])
     if log.covariates and len(offers) >= FORESEEABLE:
-        foreseen = _foreseen(offers, log.covariates, programme)
-        offers = offers.assign(**dict(zip(FORESEEN, foreseen.T, strict=True)))
+        offers = _adjustable(offers, log, programme)
     return {segment: SegmentLog(offers[offers["policy_segment"] == segment]) for segment in POLICY_SEGMENTS}
 
 
-def _foreseen(offers: pd.DataFrame, covariates: tuple[str, ...], programme: Programme) -> np.ndarray:
+def _adjustable(offers: pd.DataFrame, log: OfferLog, programme: Programme) -> pd.DataFrame:
+    """Add what was foreseeable of each offer and, where nobody logged it, how likely each incentive was."""
     placed = offers.assign(
         segment_number=pd.Categorical(offers["policy_segment"], POLICY_SEGMENTS).codes,
         week_number=(offers["week"] - offers["week"].min()).dt.days // 7,
     )
-    return foresee(
-        placed,
-        inputs=[*covariates, "segment_number", "week_number"],
-        outcomes=[name.removeprefix("foreseen_") for name in FORESEEN],
-        seed=programme.training.seed,
-        threads=programme.training.threads,
-    )
+    inputs = [*log.covariates, "segment_number", "week_number"]
+    learning = {"seed": programme.training.seed, "threads": programme.training.threads}
+    outcomes = [name.removeprefix("foreseen_") for name in FORESEEN]
+    foreseen = foresee(placed, inputs, outcomes, **learning)
+    adjustable = offers.assign(**dict(zip(FORESEEN, foreseen.T, strict=True)))
+    if log.evidence != "observational":
+        return adjustable
+    chances = estimate_chances(placed, inputs, **learning)
+    columns = chances.columns.get_indexer(pd.Index(offers["incentive_id"].map(chance_column)))
+    own = chances.to_numpy()[np.arange(len(offers)), columns]
+    return adjustable.join(chances).assign(weight=1 / np.maximum(own, OVERLAP))
 
 
 def _comparisons(segments: dict[str, SegmentEvidence], programme: Programme) -> list[Comparison]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from training.contrast import AdjustedArm, Arm, Combined, Contrast
+from training.propensity import OVERLAP, chance_column
 
 OUTCOMES: Final = ("recall", "margin", "net")
 SPENDING: Final = ("cost", "redeemed")
@@ -60,7 +61,8 @@ class SegmentLog:
     ----------
     offers
         With ``member_id``, ``incentive_id``, ``week``, ``weight``, ``cost``, ``redeemed``, the outcomes and, to be
-        adjusted for, what was foreseen.
+        adjusted for, what was foreseen. Where the chance of each incentive was estimated, offers that could hardly have
+        gone either way are left out of a comparison.
     """
 
     def __init__(self, offers: pd.DataFrame) -> None:
@@ -71,6 +73,9 @@ class SegmentLog:
         self._outcomes = offers[list(OUTCOMES)].to_numpy(np.float64)
         self._spending = offers[list(SPENDING)].to_numpy(np.float64)
         foreseen = [name for name in FORESEEN if name in offers]
+        self._chances = {
+            arm: offers[name] for arm in offers["incentive_id"].unique() if (name := chance_column(arm)) in offers
+        }
         self._foreseen = np.column_stack([np.ones(len(offers)), offers[foreseen].to_numpy(np.float64)])
 
     def __len__(self) -> int:
@@ -78,14 +83,14 @@ class SegmentLog:
 
     def sizes(self, one: str, other: str) -> tuple[int, int]:
         """Count the offers of two arms in the weeks that have both."""
-        shared = self._shared_weeks(one, other)
+        shared = self._comparable(one, other)
         return int((shared & (self._arms == one)).sum()), int((shared & (self._arms == other)).sum())
 
     def contrast(self, one: str, other: str, *, adjusted: bool = True) -> Contrast | None:
         """Compare two arms in the weeks that have both; None where there are too few offers to tell any error."""
         if min(self.sizes(one, other)) < SMALLEST_ARM:
             return None
-        shared = self._shared_weeks(one, other)
+        shared = self._comparable(one, other)
         arms = (self._arm(shared, arm, adjusted=adjusted) for arm in (one, other))
         return Contrast(*arms, members=1 + int(self._members.max()))
 
@@ -95,16 +100,23 @@ class SegmentLog:
 
     def spending(self, arm: str, other: str) -> tuple[float, float]:
         """Mean cost and share redeemed of an arm's offers in the weeks that ``other`` has too."""
-        own = self._shared_weeks(arm, other) & (self._arms == arm)
+        own = self._comparable(arm, other) & (self._arms == arm)
         if not own.any():
             return np.nan, np.nan
         cost, redeemed = np.average(self._spending[own], axis=0, weights=self._weights[own])
         return float(cost), float(redeemed)
 
-    def _shared_weeks(self, one: str, other: str) -> np.ndarray:
-        """Leave out weeks in which only one of the two was assigned: the season would pass for an effect."""
+    def _comparable(self, one: str, other: str) -> np.ndarray:
+        """Leave out weeks in which only one of the two was assigned, and offers that could not have been either.
+
+        The season, or who was chosen, would pass for an effect.
+        """
         weeks = np.intersect1d(self._weeks[self._arms == one], self._weeks[self._arms == other])
-        return np.isin(self._weeks, weeks)
+        comparable = np.isin(self._weeks, weeks)
+        for arm in (one, other):
+            if arm in self._chances:
+                comparable &= self._chances[arm].to_numpy() >= OVERLAP
+        return comparable
 
     def _arm(self, shared: np.ndarray, arm: str, *, adjusted: bool) -> Arm:
         own = shared & (self._arms == arm)

@@ -283,3 +283,35 @@ def test_effects_are_estimated_from_raw_tables_as_they_were_known() -> None:
     assert (policy.evidence, policy.offers, policy.maturing, policy.as_of) == ("randomised", size, 0, AS_OF)
     early = estimate_effects(tables, settings, datetime(2026, 2, 1))
     assert (early.evidence, early.offers, early.maturing) == ("none", 0, size)
+
+
+def chosen_by_people(rng: np.random.Generator, *, overlap: bool) -> OfferLog:
+    """Livelier members were treated more often and would have ordered more often anyway; the effect is 5 points."""
+    size = 8000
+    lively = rng.normal(size=size)
+    treated = rng.random(size) < (1 / (1 + np.exp(-1.2 * lively)) if overlap else (lively > 0))
+    recall = (rng.random(size) < np.clip(0.2 + 0.08 * lively + 0.05 * treated, 0, 1)).astype(float)
+    offers = arm("mail", 0, size).assign(
+        incentive_id=np.where(treated, "mail", "control"), recall=recall, margin=30 * recall, net=30 * recall, cost=0.0,
+        lively=lively, propensity=np.nan,
+    )  # fmt: skip
+    return OfferLog(offers, "observational", 0, (), ("lively",))
+
+
+def test_estimated_propensities_take_away_most_of_what_the_covariates_tell() -> None:
+    settings, rng = programme(accept_observational=True), np.random.default_rng(3)
+    log = chosen_by_people(rng, overlap=True)
+    by_arm = log.offers.groupby("incentive_id")["recall"].mean()
+    naive = by_arm["mail"] - by_arm["control"]
+    mail = of(effects_of_log(log, settings, AS_OF), "mail")
+    assert naive > 0.1
+    assert abs(mail.recall.value - 0.05) < 0.5 * (naive - 0.05)
+    assert of(effects_of_log(log, programme(), AS_OF), "mail").verdict == "observational_only"
+
+
+def test_without_overlap_there_is_nothing_to_compare_even_where_observation_is_accepted() -> None:
+    log = chosen_by_people(np.random.default_rng(4), overlap=False)
+    policy = effects_of_log(log, programme(accept_observational=True), AS_OF)
+    mail = of(policy, "mail")
+    assert mail.n_treated < 800
+    assert mail.verdict == "insufficient_evidence"
