@@ -29,13 +29,20 @@ def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a small version of the demo's simulated tables."""
+    folder = tmp_path_factory.mktemp("simulated")
+    write(simulate(members=1_500, weeks=80, seed=3, programme=load_programme(ROOT / "programme.toml")), folder)
+    return folder
+
+
 @pytest.fixture
-def sandbox(tmp_path: Path) -> Path:
-    """Return a folder with the programme files and a small version of the demo's simulated tables."""
+def sandbox(simulated: Path, tmp_path: Path) -> Path:
+    """Return a folder with the programme files and the simulated tables."""
     shutil.copy(ROOT / "programme.toml", tmp_path)
     shutil.copytree(ROOT / "programmes", tmp_path / "programmes")
-    simulation = simulate(members=1_500, weeks=80, seed=3, programme=load_programme(tmp_path / "programme.toml"))
-    write(simulation, tmp_path / "demo" / "simulated")
+    shutil.copytree(simulated, tmp_path / "demo" / "simulated")
     return tmp_path
 
 
