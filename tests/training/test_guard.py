@@ -71,9 +71,30 @@ def now():
 
 def test_honest_recency_passes_however_strong(snapshots, now):
     refuse_leaks(snapshots, now, PROGRAMME)
-    strong = {power.feature: power for power in powers(*snapshots[:2])}["recency_days"]
-    assert 0.85 < strong.then < 0.95
+    strong = {power.feature: power for power in powers(*snapshots[:2], 28)}["recency_days"]
+    assert 0.8 < strong.then < 0.95
     assert strong.later == pytest.approx(strong.then, abs=0.03)
+
+
+def with_the_dead(living: Snapshot) -> Snapshot:
+    """As many members again who have been away for years, beside living ones of whom 2 % churn."""
+    rng = np.random.default_rng(0)
+    members = len(living.features)
+    recency = np.concatenate([rng.integers(1, 20, members), rng.integers(1_000, 2_000, members)]).astype(float)
+    churned = np.concatenate([rng.random(members) < 0.02, rng.random(members) < 0.999]).astype(float)
+    then = population(living.as_of, recency)
+    labels = pd.DataFrame({"member_id": then.features["member_id"], "churned": churned})
+    return Snapshot(**vars(then), labels=labels, matured_at=living.matured_at)
+
+
+def test_members_gone_for_years_do_not_make_recency_a_leak_and_hide_none(now):
+    half_dead = [with_the_dead(snapshot(days_ago, members=6_000)) for days_ago in (56, 28)]
+    assert {power.feature for power in powers(*half_dead, 28)} == {"recency_days", "never_known"}
+    refuse_leaks(half_dead, now, PROGRAMME)
+    leaking = [planted(each, each.labels["churned"]) for each in half_dead]
+    with pytest.raises(RefusedError, match="unsubscribed alone tells who will churn") as refused:
+        refuse_leaks(leaking, now, PROGRAMME)
+    assert "recency_days" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +139,7 @@ def test_features_and_constants_from_after_the_label_starts_are_refused(snapshot
 
 def test_a_handful_of_members_is_not_judged(now):
     few = [planted(each, each.labels["churned"]) for each in (snapshot(56, members=60), snapshot(28, members=60))]
-    assert list(powers(*few)) == []
+    assert list(powers(*few, 28)) == []
     refuse_leaks(few, now, PROGRAMME)
 
 
@@ -144,4 +165,4 @@ def test_a_simulated_programme_passes():
     loaded = tables_from_frames(programme, **frames)
     snapshots, now = pair(loaded, programme, days_after(loaded.data_until, 1, programme))
     refuse_leaks(snapshots, now, programme)
-    assert len(list(powers(*snapshots))) == snapshots[0].features.shape[1] - 2
+    assert len(list(powers(*snapshots, programme.horizons.churn_days))) == snapshots[0].features.shape[1] - 2
