@@ -10,6 +10,7 @@ from datetime import datetime
 
 import pandas as pd
 
+from features.catalogue import feature_names
 from features.errors import RefusedError
 from features.programme import Programme
 from features.sources import Loaded
@@ -26,7 +27,7 @@ from serving.registry import (
     set_champion,
     version_numbers,
 )
-from serving.scoring import score
+from serving.scoring import KEYS, needed_columns, score
 from training.backtest import rehearse
 from training.labels import days_after, labels, longest_horizon
 from training.promote import Promotion, judge_challenger
@@ -63,19 +64,16 @@ def promote(
     Raises
     ------
     RefusedError
-        If the challenger is worse or cannot be judged, is champion already, or looks another number of days ahead than
-        the programme.
+        If the challenger is worse or cannot be judged, is champion already, or does not answer the programme's question
+        from the programme's features.
     """
     chosen = number or _latest(programme)
     replaced = champion_number(programme)
     if chosen == replaced:
         raise RefusedError(f"version {chosen} of model {programme.output.model!r} is champion already")
     challenger = load_version(programme, chosen)
-    if not _answers(challenger, programme):
-        raise RefusedError(
-            f"version {chosen} looks {challenger.churn_days} days ahead for churn and {challenger.value_days} for "
-            "value, which is not what the programme wants; train again"
-        )
+    if misfit := _misfit(challenger, programme):
+        raise RefusedError(f"version {chosen} {misfit}; train again")
     verdict = _forced() if force else _judge_again(challenger, chosen, programme, step, loaded)
     verdict = Promotion(verdict.promote, "; ".join(filter(None, (reason, verdict.reason))), verdict.checks)
     record_verdict(programme, chosen, verdict)
@@ -155,17 +153,27 @@ def _latest(programme: Programme) -> int:
 
 
 def _champion(programme: Programme) -> ModelBundle | None:
-    """Return the champion, or None where there is none that answers the programme's question."""
+    """Return the champion, or None where there is none that can score for the programme."""
     try:
         champion = load_champion(programme)
     except RefusedError:
         return None
-    return champion if _answers(champion, programme) else None
+    return None if _misfit(champion, programme) else champion
 
 
-def _answers(bundle: ModelBundle, programme: Programme) -> bool:
+def _misfit(bundle: ModelBundle, programme: Programme) -> str | None:
+    """Say why a model cannot score for the programme: its question, its features or its name have changed."""
     horizons = programme.horizons
-    return (bundle.churn_days, bundle.value_days) == (horizons.churn_days, horizons.value_days)
+    if (bundle.churn_days, bundle.value_days) != (horizons.churn_days, horizons.value_days):
+        return (
+            f"looks {bundle.churn_days} days ahead for churn and {bundle.value_days} for value, which is not what the "
+            "programme wants"
+        )
+    if gone := sorted(set(needed_columns(bundle)) - {*KEYS, *feature_names(programme.windows)}):
+        return f"needs features that the programme no longer has: {', '.join(gone)}"
+    if bundle.programme_name != programme.name:
+        return f"is programme {bundle.programme_name!r}'s, not {programme.name!r}'s"
+    return None
 
 
 def _told(programme: Programme, number: int, replaced: int | None, reason: str) -> JobResult:

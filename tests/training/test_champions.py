@@ -4,6 +4,7 @@ import pytest
 from builders import small_bundle, small_frames, small_programme
 
 from features.errors import RefusedError
+from features.programme import Windows
 from features.sources import load_tables
 from serving import registry
 from serving.bundle import ModelBundle
@@ -91,6 +92,25 @@ def test_even_force_cannot_promote_a_model_that_looks_another_number_of_days_ahe
     register(changed(champion, churn_days=14), programme)
     with pytest.raises(RefusedError, match="version 2 looks 14 days ahead for churn"):
         promoted(programme, 2, force=True)
+
+
+def test_a_champion_whose_window_the_programme_has_dropped_gives_way_unjudged(programme):
+    wider = programme.model_copy(update={"windows": Windows(days=(28, 91, 182, 364))})
+    champion = small_bundle(wider, trained_until="2025-04-01")
+    register(champion, wider)
+    verdict = judge(load_tables(programme, threads=1), programme.instant("2026-01-05"), programme)
+    assert (verdict.promote, verdict.checks) == (True, ())
+    register(changed(champion, value_factor=2.0), wider)
+    with pytest.raises(RefusedError, match=r"version 2 needs features that the programme no longer has: .*_182d"):
+        promoted(programme, 2, force=True)
+
+
+def test_another_programmes_champion_is_no_yardstick(programme, champion):
+    copy = programme.model_copy(update={"name": "copy"})
+    assert judge(load_tables(programme, threads=1), copy.instant("2026-01-05"), copy).promote
+    register(changed(champion, value_factor=2.0), programme)
+    with pytest.raises(RefusedError, match="version 2 is programme 'small''s, not 'copy''s"):
+        promoted(copy, 2, force=True)
 
 
 def test_a_challenger_that_has_seen_the_window_is_judged_by_one_trained_before_it(programme, champion, monkeypatch):
