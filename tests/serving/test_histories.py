@@ -3,10 +3,11 @@
 import pytest
 from builders import AS_OF, history_of
 
-from features.errors import RefusedError
+from features.errors import InputError, RefusedError
 from features.programme import Eligible
 from features.sources import load_tables
-from serving.contracts import History, ItemError
+from serving.answers import Answers
+from serving.contracts import History, ItemError, ScoreRequest
 from serving.decisions import decide_members
 from serving.histories import decide_histories, frames_of
 
@@ -34,6 +35,20 @@ def test_effects_estimated_after_as_of_do_not_decide(shop):
         decide_histories(
             [History.model_validate(JOINED)], shop.programme.instant(AS_OF), shop.bundle, later, shop.programme
         )
+
+
+def test_the_future_is_not_decided_about(shop):
+    answers = Answers(shop.programme, shop.bundle, shop.policy_table, store=None)
+    asked = ScoreRequest.model_validate({"histories": [JOINED], "as_of": "2199-01-01"})
+    with pytest.raises(InputError, match="2199-01-01 lies in the future"):
+        answers.score(asked, request_id="call")
+
+
+def test_an_unsubscribe_event_withdraws_consent(shop, members):
+    history = history_of(members[0], shop.frames)
+    assert decide(shop, history)[members[0]].no_offer_reason is None
+    history["events"].append({"occurred_at": "2025-12-01T10:00:00", "event": "unsubscribe"})
+    assert decide(shop, history)[members[0]].no_offer_reason == "consent"
 
 
 def test_histories_together_are_answered_as_one_by_one(shop, members):
