@@ -11,6 +11,7 @@ import pandas as pd
 from features.programme import Programme
 from features.sources import Loaded
 from serving.bundle import ModelBundle
+from serving.history import history_levels
 from serving.scoring import score
 from training.evaluate import churn_metrics, decile_table, value_metrics
 from training.fit import Training, train
@@ -58,7 +59,7 @@ class BacktestResult:
     learnt_from
         The as_ofs of its training snapshots.
     members
-        One row per eligible member: our scores and what happened.
+        One row per eligible member: our scores, the history level and what happened.
     predictions
         What each model expected of them, ours first, row by row: ``churn_probability`` and ``expected_value``.
     churn, value
@@ -110,6 +111,7 @@ def backtest(
     rehearsal = rehearse(loaded, as_of, programme)
     snapshots, now, happened = rehearsal.snapshots, rehearsal.now, rehearsal.happened
     scores = score(now.features, rehearsal.training.bundle)
+    members = scores.assign(history_level=history_levels(now.features)).merge(happened, on="member_id", validate="1:1")
     predictions = {OURS: scores} | {name: peer(snapshots, now) for name, peer in peers.items()}
     churn = {name: churn_metrics(happened["churned"], each["churn_probability"]) for name, each in predictions.items()}
     value = {name: value_metrics(happened["value"], each["expected_value"]) for name, each in predictions.items()}
@@ -117,7 +119,7 @@ def backtest(
         as_of=as_of,
         training=rehearsal.training,
         learnt_from=tuple(each.as_of for each in snapshots),
-        members=scores.merge(happened, on="member_id", validate="1:1"),
+        members=members,
         predictions=predictions,
         churn=_by_model(churn),
         value=_by_model(value),

@@ -26,6 +26,8 @@ from training.fit import Training
 from training.fit import train as fit_models
 from training.guard import refuse_leaks
 from training.labels import days_after, known_until, longest_horizon
+from training.ladder import ladder_table
+from training.profit import profit_table
 from training.sim_offers import Experiment
 from training.snapshots import build_snapshots, observe
 from training.tracking import log_training, log_tuning
@@ -38,6 +40,9 @@ NOT_OUT_OF_TIME = (
     "dates, so a change of level from one window to the next was not seen"
 )
 CHURN_COLUMNS = ["model", "auc", "average_precision", "log_loss", "brier", "ece", "ece_band_low", "ece_band_high"]
+PROFIT_COLUMNS = ["model", "incentive", "expected_maximum_profit", "targeted_share", "threshold", "profit_at_threshold"]
+LADDER_COLUMNS = ["history_level", "members", "churn_share", "auc", "log_loss", "ece", "total_bias"]
+DAYS_PER_YEAR = 365
 VALUE_COLUMNS = ["model", "rmse", "tweedie_deviance", "spearman", "normalised_gini", "total_bias"]
 
 
@@ -90,11 +95,17 @@ def backtest(programme: Programme, as_of: str | None, *, step: Step, loaded: Loa
     instant = latest if as_of is None else programme.instant(as_of)
     step(f"training and scoring as of {programme.local_date(instant)}, and comparing with what happened")
     result = backtests.backtest(loaded, instant, programme)
+    clv = float(result.members["value_if_active"].mean()) * DAYS_PER_YEAR / programme.horizons.value_days
+    predicted = {name: each["churn_probability"] for name, each in result.predictions.items()}
+    profit = profit_table(result.members["churned"], predicted, clv=clv, incentives=programme.incentives)
+    ladder = ladder_table(result.members)
     tables = {
         "churn": _rows(result.churn),
         "value": _rows(result.value),
         "churn_deciles": _rows(result.churn_deciles),
         "value_deciles": _rows(result.value_deciles),
+        "profit": _rows(profit),
+        "history_levels": _rows(ladder),
     }
     record = {
         "as_of": programme.local_date(instant).isoformat(),
@@ -103,7 +114,12 @@ def backtest(programme: Programme, as_of: str | None, *, step: Step, loaded: Loa
         "members": len(result.members),
         **tables,
     }
-    shown = {"churn": _rows(result.churn[CHURN_COLUMNS]), "value": _rows(result.value[VALUE_COLUMNS])}
+    shown = {
+        "churn": _rows(result.churn[CHURN_COLUMNS]),
+        "value": _rows(result.value[VALUE_COLUMNS]),
+        "profit": _rows(profit[PROFIT_COLUMNS]),
+        "history_levels": _rows(ladder[LADDER_COLUMNS]),
+    }
     return JobResult(record, {**tables, **shown}, _warnings(loaded, result.training))
 
 
