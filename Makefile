@@ -4,6 +4,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 
+# Threads that wait let others work: with more threads than cores, spinning ones cost minutes.
+export OMP_WAIT_POLICY := PASSIVE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-full lint format bench-quality bench-families bench-demo bench-evidence docs constraints clean
 

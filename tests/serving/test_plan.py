@@ -38,7 +38,8 @@ def effect(segment: str, incentive_id: str, *, cost: float, margin: float, verdi
 def policy(*effects: Effect) -> PolicyTable:
     return PolicyTable(
         created_at=AS_OF, programme_name="shop", as_of=AS_OF, evidence="randomised", response_days=28,
-        confidence=0.95, effects=effects, choices={segment: Choice(incentive_id=None, reason=None) for segment in SEGMENTS},
+        confidence=0.95, effects=effects,
+        choices={segment: Choice(incentive_id=None, reason=None) for segment in SEGMENTS},
     )  # fmt: skip
 
 
