@@ -3,7 +3,8 @@
 Each feature is judged alone, on adjacent snapshots, among members whose outcome is open: those who ordered within two
 churn horizons. That whoever is gone for years stays away is no leak. How the churn share differs over its values is
 learnt from half of the earlier snapshot's members; its power is the AUC this gives for the other half, and for the
-later snapshot. Honest features of the development programmes reach 0.84, and none that reaches 0.8 loses half of it.
+later snapshot. Honest features of the development programmes reach 0.84, and none that reaches 0.8 loses half of it by
+more than chance.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ STRONG_FROM: Final = 0.8
 MOST_LOST: Final = 0.5
 """Share of a strong feature's power, its AUC above a half, that may be gone one snapshot later."""
 
+SURE: Final = 4.0
+"""Standard errors a loss must exceed: with a hundred features on several dates, chance alone makes large ones."""
+
 FEWEST_OF_EACH: Final = 30
 """With fewer members who churned, or who did not, an AUC near 1 comes by chance."""
 
@@ -46,6 +50,8 @@ class Power:
     feature: str
     then: float
     later: float
+    noise: float
+    """Standard error of the difference of the two, at most."""
 
     @property
     def separates(self) -> bool:
@@ -55,7 +61,8 @@ class Power:
     @property
     def collapses(self) -> bool:
         """Tell whether it is strong only while what came after is already in the tables."""
-        return self.then >= STRONG_FROM and self.later - 0.5 < (1 - MOST_LOST) * (self.then - 0.5)
+        lost = self.then - self.later
+        return self.then >= STRONG_FROM and lost > max(MOST_LOST * (self.then - 0.5), SURE * self.noise)
 
 
 def refuse_leaks(snapshots: Sequence[Snapshot], now: Population, programme: Programme) -> None:
@@ -92,7 +99,8 @@ def powers(earlier: Snapshot, later: Snapshot, churn_days: int) -> Iterator[Powe
     for name in _features(earlier):
         rate = _ChurnRate.learn(*_columns(learn, name))
         then, afterwards = (_auc(rate, *_columns(each, name)) for each in (judge, second))
-        yield Power(name, then, afterwards)
+        noise = np.hypot(_noise(then, judge["churned"]), _noise(afterwards, second["churned"]))
+        yield Power(name, then, afterwards, float(noise))
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,12 @@ def _bins(values: Floats, edges: Floats) -> NDArray[np.intp]:
 
 def _auc(rate: _ChurnRate, values: Floats, churned: Floats) -> float:
     return float(auc(churned, rate(values), np.ones((1, len(churned))))[0])
+
+
+def _noise(area: float, churned: pd.Series) -> float:
+    """Return the most an AUC's standard error can be: A (1 - A) / min(m, n) bounds its variance (Van Dantzig 1951)."""
+    fewer = min(churned.sum(), len(churned) - churned.sum())
+    return float(np.sqrt(area * (1 - area) / fewer))
 
 
 def _part(snapshot: Snapshot, open_days: int) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from features.errors import RefusedError
 from features.programme import Programme, load_programme, parse_programme
 from features.sources import Loaded, load_tables, tables_from_frames
 from training.demo_data import write_dataset
-from training.guard import powers, refuse_leaks
+from training.guard import Power, powers, refuse_leaks
 from training.labels import days_after
 from training.simulator import Experiment, simulate
 from training.snapshots import Population, Snapshot, build_snapshots, observe
@@ -166,3 +166,9 @@ def test_a_simulated_programme_passes():
     snapshots, now = pair(loaded, programme, days_after(loaded.data_until, 1, programme))
     refuse_leaks(snapshots, now, programme)
     assert len(list(powers(*snapshots, programme.horizons.churn_days))) == snapshots[0].features.shape[1] - 2
+
+
+def test_a_loss_of_power_that_chance_explains_is_no_leak():
+    few_churned, many_churned = (Power("first_to_last_days", 0.83, 0.63, noise) for noise in (0.08, 0.02))
+    assert not few_churned.collapses
+    assert many_churned.collapses
