@@ -54,7 +54,7 @@ bench-families: $(STAMP)  ## what each family of features adds; DATA=folder adds
 bench-demo: $(STAMP)  ## the demo's wall time and peak memory
 	$(BIN)/python benchmarks/demo.py
 
-bench-evidence: $(STAMP)  ## evidence for incentives against known truth; DATA=../shared/data adds a real test
+bench-evidence: $(STAMP)  ## evidence for incentives against known truth; DATA=folder adds a real test
 	DATA=$(DATA) $(BIN)/python benchmarks/evidence.py
 
 docs: $(STAMP)  ## write the generated tables of docs/
