@@ -110,12 +110,14 @@ def meanings(decisions: pd.DataFrame) -> dict[str, str]:
 
 
 def example_members(decisions: pd.DataFrame, count: int = 3) -> Rows:
-    """Choose members with most at stake, of different decisions as far as there are different ones."""
+    """Choose members with most at stake, of different decisions as far as possible, a recommended incentive first."""
     decision = decisions["recommended_incentive"].fillna(decisions["no_offer_reason"])
     ordered = decisions.assign(decision=decision).sort_values(["value_at_stake", "member_id"], ascending=[False, True])
     turn = ordered.groupby("decision").cumcount()
-    frequency = -ordered["decision"].map(decision.value_counts())
-    return records(ordered.assign(turn=turn, frequency=frequency).sort_values(["turn", "frequency"]).head(count))
+    nothing = ordered["recommended_incentive"].isna()
+    rarity = -ordered["decision"].map(decision.value_counts())
+    ranked = ordered.assign(turn=turn, nothing=nothing, rarity=rarity).sort_values(["turn", "nothing", "rarity"])
+    return records(ranked.head(count))
 
 
 def choice_rows(policy: PolicyTable, truth: pd.DataFrame, true_choices: pd.DataFrame) -> Rows:

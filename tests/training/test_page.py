@@ -75,6 +75,15 @@ def test_example_members_differ_in_their_decision_first_and_have_most_at_stake()
     assert [member["member_id"] for member in page.example_members(made)] == ["b", "c", "d"]
 
 
+def test_an_example_with_a_recommended_incentive_comes_first() -> None:
+    made = decisions(
+        member_id=["a", "b", "c"],
+        recommended_incentive=[None, None, "coupon"],
+        no_offer_reason=["consent", "consent", None],
+    )
+    assert page.example_members(made)[0]["member_id"] == "c"
+
+
 def test_decisions_are_counted_by_incentive_and_by_reason() -> None:
     made = decisions(
         member_id=["a", "b", "c"],
