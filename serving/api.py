@@ -46,7 +46,13 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 
 def build_api() -> FastAPI:
     """Return the application; ``app.state.answers`` must be set before the first request."""
-    app = FastAPI(title="winback", version="1", summary="Who is leaving, why, and the cheapest way to bring them back.")
+    app = FastAPI(
+        title="winback",
+        version="1",
+        summary="Who is leaving, why, and the cheapest way to bring them back.",
+        docs_url=None,  # FastAPI's pages load scripts from outside
+        redoc_url=None,
+    )
     app.add_middleware(_Envelope)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)

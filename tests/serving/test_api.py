@@ -158,3 +158,8 @@ def test_openapi_documents_both_routes_and_every_refusal():
     responses = schema["paths"]["/v1/score"]["post"]["responses"]
     assert set(responses) == {"200", "400", "409", "413", "415", "422", "500", "503"}
     assert "HTTPValidationError" not in json.dumps(schema)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_no_page_that_loads_scripts_from_outside_is_served(path):
+    assert call("GET", path).status_code == 404
