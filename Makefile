@@ -29,7 +29,7 @@ serve: $(STAMP)  ## answer the CRM on 127.0.0.1:3000
 	$(BIN)/winback serve
 
 test: $(STAMP) lint  ## the core suite: Python only
-	$(PYTEST) -n 2 --dist loadgroup -m "not system" --cov --cov-report=term
+	$(PYTEST) -n 2 --dist loadfile -m "not system" --cov --cov-report=term
 
 test-full: $(if $(SKIP_CORE),$(STAMP),test)  ## adds what needs system packages, and installs them
 	tests/system/install

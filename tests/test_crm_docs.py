@@ -31,8 +31,6 @@ from serving.history import HistoryLevel
 from serving.records import AssignedBy, DecisionRecord, NoOfferReason, Reason
 from serving.registry import policy_file
 
-pytestmark = pytest.mark.xdist_group("service")
-
 FILE = Path(__file__).parents[1] / "docs" / "crm.md"
 PAGE = FILE.read_text(encoding="utf-8")
 SIGNS = {"error": ErrorAnswer, "results": ScoreAnswer, "programme": ModelAnswer}

@@ -19,8 +19,6 @@ from serving.histories import frames_of
 from serving.records import DecisionRecord
 from serving.scoring import score
 
-pytestmark = pytest.mark.xdist_group("service")
-
 SCORES = (
     "churn_probability",
     "order_probability",

@@ -5,8 +5,6 @@ from builders import AS_OF, history_of
 
 from serving.contracts import ErrorAnswer, ModelAnswer, ScoreAnswer
 
-pytestmark = pytest.mark.xdist_group("service")
-
 
 def score(service, **body):
     return service.post("/v1/score", json=body)

@@ -27,7 +27,7 @@ from serving.bundle import save_bundle, save_policy_table
 from serving.registry import policy_file
 from serving.store import Publication, Store, StoreError, open_store
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("postgres")]
+pytestmark = pytest.mark.system
 
 MONDAY, NEXT_MONDAY = date(2026, 1, 5), date(2026, 1, 12)
 READY_WITHIN_SECONDS = 60
