@@ -67,8 +67,8 @@ def _quality() -> Iterator[str]:
 
 def _plain(introduction: str, name: str) -> Iterator[str]:
     yield introduction
-    if rows := _records(name):
-        yield _table(rows)
+    rows = _records(name)
+    yield _table(rows) if rows else "Not on record yet: run the command.\n"
 
 
 def _records(name: str) -> list[dict[str, Any]]:
