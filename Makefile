@@ -29,11 +29,11 @@ serve: $(STAMP)  ## answer the CRM on 127.0.0.1:3000
 	$(BIN)/winback serve
 
 test: $(STAMP) lint  ## the core suite: Python only
-	$(PYTEST) -n 2 --dist loadfile -m "not system" --cov --cov-report=term
+	$(PYTEST) -n 2 --dist loadfile -m "not system and not long" --cov --cov-report=term
 
-test-full: $(if $(SKIP_CORE),$(STAMP),test)  ## adds what needs system packages, and installs them
+test-full: $(if $(SKIP_CORE),$(STAMP),test)  ## adds long tests and those that need system packages, and installs these
 	tests/system/install
-	$(PYTEST) -m system
+	$(PYTEST) -m "system or long"
 
 lint: $(STAMP)  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

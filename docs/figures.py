@@ -52,9 +52,14 @@ One run of `winback demo` as a whole process, on two cores.
 """
 
 
+PLAIN = {"evidence": EVIDENCE, "demo": DEMO}
+"""Results of flat records, in the order of the page."""
+
+
 def benchmarks_markdown() -> str:
     """Lay out every result on record."""
-    return "\n".join([INTRODUCTION, *_quality(), REFERENCES, *_plain(EVIDENCE, "evidence"), *_plain(DEMO, "demo")])
+    plain = (line for name, introduction in PLAIN.items() for line in _plain(introduction, name))
+    return "\n".join([INTRODUCTION, *_quality(), REFERENCES, *plain])
 
 
 def _quality() -> Iterator[str]:
