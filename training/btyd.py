@@ -29,6 +29,8 @@ LogLikelihood = Callable[[Floats], tuple[float, Floats]]
 PENALTY = 0.1
 _FAR = np.log(1e4)
 _MEAN_SPEND_FACTOR = np.log(2.0)
+_SHORTEST_AGE = 1e-9
+"""Below any clock's tick, whatever the unit: nobody has been observed."""
 
 
 def fit_beta_geometric(
@@ -50,10 +52,10 @@ def fit_beta_geometric(
     histories = _histories(frequency, recency, age)
     total_orders = float(histories.weight @ histories.frequency)
     total_age = float(histories.weight @ histories.age)
-    orders_per_time = (total_orders + 0.5) / total_age if total_age > 0 else 1.0
+    time_per_order = total_age / (total_orders + 0.5) if total_age > _SHORTEST_AGE else 1.0
     logs = _maximise(
         lambda logs: _beta_geometric(logs, histories),
-        centre=np.log([1.0, 1.0 / orders_per_time, 1.0, 3.0]),
+        centre=np.log([1.0, time_per_order, 1.0, 3.0]),
         reach=np.full(4, _FAR),
         penalty=penalty,
         members=histories.weight.sum(),

@@ -5,7 +5,7 @@ from importlib.metadata import files
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from training.btyd import beta_geometric_log_likelihood, fit_beta_geometric, fit_gamma_gamma
@@ -68,6 +68,7 @@ def test_the_currency_scales_v_alone(cdnow_sample):
 
 
 @given(HISTORIES)
+@example([(0, 0.0, 5e-309)])
 @settings(max_examples=60, deadline=None)
 def test_the_order_model_always_returns(histories):
     frequency = np.array([x for x, _, _ in histories], dtype=float)
