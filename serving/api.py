@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from features.errors import InputError, RefusedError
 from serving.answers import Answers, NotReadyError
 from serving.contracts import ErrorAnswer, ErrorBody, ModelAnswer, ScoreAnswer, ScoreRequest
-from serving.store import StoreError
+from serving.database import StoreError
 
 T = TypeVar("T")
 

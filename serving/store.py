@@ -6,28 +6,25 @@ therefore sees last week's decisions or this week's, whole, whatever happens to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import ValidationError
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import Connection
 
-from features.errors import RefusedError, WinbackError
+from features.errors import RefusedError
 from features.programme import Programme
+from serving.database import METADATA, Database, StoreError, open_database, owner_of
 from serving.records import DecisionRecord
 
 _STAGED, _PUBLISHED = "staged", "published"
 
-_schema = sa.MetaData()
-
 _publications = sa.Table(
     "publications",
-    _schema,
+    METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("owner", sa.String, nullable=False, server_default=""),
     sa.Column("as_of", sa.Date, nullable=False),
@@ -41,7 +38,7 @@ _publications = sa.Table(
 
 _decisions = sa.Table(
     "decisions",
-    _schema,
+    METADATA,
     sa.Column("publication_id", sa.ForeignKey(_publications.c.id, ondelete="CASCADE"), primary_key=True),
     sa.Column("member_id", sa.String, primary_key=True),
     sa.Column("tier", sa.String(16), nullable=False),
@@ -54,10 +51,6 @@ _decisions = sa.Table(
 )
 
 _TYPED = [column.name for column in _decisions.columns if column.name not in ("publication_id", "record")]
-
-
-class StoreError(WinbackError):
-    """The store cannot be reached or written; what was published stands."""
 
 
 @dataclass(frozen=True)
@@ -76,40 +69,23 @@ class Store:
 
     Parameters
     ----------
-    url
-        SQLAlchemy URL.
-    folder
-        Where a relative SQLite path starts.
+    database
+        Where they are kept.
     owner
         Whose publications to read and replace; those of others in the same database stay unseen and untouched.
     """
 
-    def __init__(self, url: str, folder: Path = Path(), *, owner: str = "") -> None:
+    def __init__(self, database: Database, *, owner: str = "") -> None:
+        self._database = database
         self._owner = owner
-        try:
-            self._engine = _engine(url, folder)
-        except (sa.exc.ArgumentError, ImportError, OSError) as error:
-            raise StoreError(f"cannot use output.store_url of the programme file: {error}") from error
-        with self._transaction() as connection:
-            _schema.create_all(connection)
-            _add_owner(connection)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except sa.exc.SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
-            raise StoreError(f"the store at {self._engine.url!r} failed: {cause}") from error
 
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+        self._database.close()
 
     def stage(self, as_of: date, *, model_version: str, policy_version: str | None) -> int:
         """Begin a publication that no reader sees, and remove what runs that died left behind."""
-        with self._transaction() as connection:
+        with self._database.writing() as connection:
             connection.execute(sa.delete(_publications).where(self._own(_STAGED)))
             insert = sa.insert(_publications).values(
                 owner=self._owner,
@@ -124,7 +100,7 @@ class Store:
     def add(self, publication_id: int, records: Sequence[DecisionRecord]) -> None:
         """Add decisions to a staged publication."""
         rows = [_row(publication_id, record) for record in records]
-        with self._transaction() as connection:
+        with self._database.writing() as connection:
             _refuse_unless_staged(connection, publication_id)
             if rows:
                 connection.execute(sa.insert(_decisions), rows)
@@ -137,7 +113,7 @@ class Store:
         RefusedError
             If another run has begun since and taken this one's place.
         """
-        with self._transaction() as connection:
+        with self._database.writing() as connection:
             _refuse_unless_staged(connection, publication_id)
             count = sa.select(sa.func.count()).where(_decisions.c.publication_id == publication_id).scalar_subquery()
             this = _publications.c.id == publication_id
@@ -152,7 +128,7 @@ class Store:
 
     def current(self) -> Publication | None:
         """Return the publication that is answered from; None before the first."""
-        with self._transaction() as connection:
+        with self._database.reading() as connection:
             found = connection.execute(self._latest(_publications)).mappings().one_or_none()
         return None if found is None else _publication(found)
 
@@ -168,7 +144,7 @@ class Store:
             )
             .where(publication.c.id == latest)
         )
-        with self._transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query).mappings().all()
         if not rows:
             return None, {}
@@ -185,33 +161,7 @@ class Store:
 
 def open_store(programme: Programme) -> Store:
     """Open the programme's store: what was published under its name, from its model."""
-    output = programme.output
-    return Store(output.store_url, programme.folder, owner=f"{output.model}: {programme.name}")
-
-
-def _engine(url: str, folder: Path) -> Engine:
-    """Return an engine; SQLite gets its folder, write-ahead logging and foreign keys."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True)
-    if parsed.database and parsed.database != ":memory:":
-        file = folder / parsed.database
-        file.parent.mkdir(parents=True, exist_ok=True)
-        parsed = parsed.set(database=str(file))
-    engine = sa.create_engine(parsed, connect_args={"timeout": 30})
-
-    @sa.event.listens_for(engine, "connect")
-    def _pragmas(connection: Any, _: Any) -> None:
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return engine
-
-
-def _add_owner(connection: Connection) -> None:
-    """Add the owner to a store laid out before publications had one; what is in it is nobody's."""
-    if not any(column["name"] == "owner" for column in sa.inspect(connection).get_columns("publications")):
-        connection.execute(sa.text("ALTER TABLE publications ADD COLUMN owner VARCHAR NOT NULL DEFAULT ''"))
+    return Store(open_database(programme), owner=owner_of(programme))
 
 
 def _refuse_unless_staged(connection: Connection, publication_id: int) -> None:

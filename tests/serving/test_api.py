@@ -12,7 +12,7 @@ from features.errors import InputError, RefusedError
 from serving.answers import NotReadyError
 from serving.api import MAX_BODY_BYTES, build_api
 from serving.contracts import ScoreAnswer, ScoredItem
-from serving.store import StoreError
+from serving.database import StoreError
 
 
 class FakeAnswers:

@@ -21,6 +21,7 @@ from features.programme import Eligible
 from serving import jobs
 from serving.batch import OutputError, publish, score_programme
 from serving.bundle import ColumnProfile, ModelBundle, save_bundle, save_policy_table
+from serving.database import Database
 from serving.records import decision_records, decision_table
 from serving.registry import policy_file
 from serving.store import Store, open_store
@@ -151,14 +152,14 @@ def table(records) -> pa.Table:
 
 
 def published(folder: Path, records, store: Store | None = None) -> None:
-    with closing(store or Store("sqlite:///store.db", folder)) as opened:
+    with closing(store or Store(Database("sqlite:///store.db", folder))) as opened:
         staged = opened.stage(MONDAY, model_version=records[0].model_version, policy_version=None)
         publish((table([record]) for record in records), opened, staged, folder / "decisions.parquet")
 
 
 def seen(folder: Path) -> tuple[list, list]:
     """What a reader of the store and a reader of the file see."""
-    with closing(Store("sqlite:///store.db", folder)) as store:
+    with closing(Store(Database("sqlite:///store.db", folder))) as store:
         records = store.read(["m1", "m2", "m3", "m4"])[1]
     rows = decision_records(pa.parquet.read_table(folder / "decisions.parquet"))
     return sorted(records.values(), key=lambda record: record.member_id), rows
@@ -168,7 +169,7 @@ class BreakingStore(Store):
     """A store that fails at a call of one of its methods."""
 
     def __init__(self, folder: Path, method: str, call: int) -> None:
-        super().__init__("sqlite:///store.db", folder)
+        super().__init__(Database("sqlite:///store.db", folder))
         self.left = {method: call}
 
     def _count(self, method: str) -> None:

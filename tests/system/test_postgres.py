@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -17,6 +18,8 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from builders import AS_OF, decision, small_frames, small_programme
 
 from features.errors import InputError, RefusedError
@@ -24,13 +27,15 @@ from features.programme import Data, Programme, Source
 from features.sources import load_tables
 from serving.batch import score_programme
 from serving.bundle import save_bundle, save_policy_table
+from serving.database import METADATA, Database, StoreError
 from serving.registry import policy_file
-from serving.store import Publication, Store, StoreError, open_store
+from serving.store import Publication, Store, open_store
 
 pytestmark = pytest.mark.system
 
 MONDAY, NEXT_MONDAY = date(2026, 1, 5), date(2026, 1, 12)
 READY_WITHIN_SECONDS = 60
+OPENING = "import sys; from serving.database import Database; Database(sys.argv[1]).close()"
 
 
 def binaries() -> Path:
@@ -112,7 +117,7 @@ def database(server) -> str:
 
 @pytest.fixture
 def store(database) -> Iterator[Store]:
-    with closing(Store(database)) as opened:
+    with closing(Store(Database(database))) as opened:
         yield opened
 
 
@@ -188,7 +193,7 @@ def test_two_publications_of_an_as_of_at_once_end_whole(store, database):
 
     def publish_alongside(version: str) -> bool:
         records = [decision(member, model_version=version) for member in members]
-        with closing(Store(database)) as own:
+        with closing(Store(Database(database))) as own:
             both.wait()
             try:
                 return bool(publish(own, MONDAY, *records, model_version=version))
@@ -204,6 +209,21 @@ def test_two_publications_of_an_as_of_at_once_end_whole(store, database):
         assert {record.model_version for record in records.values()} == {publication.model_version}
     publish(store, MONDAY, decision("m1"))
     assert decisions_stored(database) == 1
+
+
+def test_several_that_open_an_empty_database_at_once_find_it_laid_out(database):
+    all_at_once = threading.Barrier(4)
+
+    def opened(_: int) -> None:
+        all_at_once.wait()
+        subprocess.run([sys.executable, "-c", OPENING, database], check=True, capture_output=True, timeout=60)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(opened, range(4)))
+    engine = sa.create_engine(database)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    engine.dispose()
 
 
 def with_orders_in(database: str, programme: Programme) -> Programme:
@@ -254,5 +274,5 @@ def test_a_server_that_does_not_answer_is_a_clear_error(programme, monkeypatch, 
         load_tables(programme, threads=1)
     assert "secret" not in str(refusal.value)
     with pytest.raises(StoreError, match="failed") as failure:
-        Store(nobody)
+        Database(nobody)
     assert "secret" not in str(failure.value)

@@ -1,0 +1,189 @@
+"""The one database: how it is opened, how transactions begin, and how its layout is brought up to date.
+
+A module that keeps something in it declares its tables on `METADATA`, takes a :class:`Database`, and adds one migration
+to ``serving/migrations/versions`` that creates them: a file ``000N_<what>.py`` whose ``revision`` is its own name's
+number and ``down_revision`` the newest before it. `tests/serving/test_database.py` holds the two against each other.
+Rows of different programmes share the tables: give yours an ``owner``, see :func:`owner_of`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine, make_url
+
+from features.errors import WinbackError
+from features.programme import Programme
+
+METADATA: Final = sa.MetaData()
+"""All tables of this version; every module that has some declares them here."""
+
+BUSY_SECONDS: Final = 30
+"""How long a transaction waits for another one of SQLite to end."""
+
+_MIGRATIONS: Final = Path(__file__).with_name("migrations")
+_WRITES: Final = "winback_writes"
+_POSTGRESQL_LOCK: Final = 0x77696E6261636B  # any number that is ours alone
+_one_thread = threading.Lock()  # alembic keeps what it is doing in globals
+
+
+class StoreError(WinbackError):
+    """The store cannot be reached, read or written; what was acknowledged stands."""
+
+
+class Database:
+    """An open database, laid out as this version wants it.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL.
+    folder
+        Where a relative SQLite path starts.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be opened or brought up to date.
+    """
+
+    def __init__(self, url: str, folder: Path = Path()) -> None:
+        self._engine = open_engine(url, folder)
+        try:
+            with self._failures_told():
+                migrate(self._engine)
+        except StoreError:
+            self.close()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that sees one moment and, in SQLite, waits for nobody."""
+        with self._failures_told(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that is durable when the block ends and undone when it fails.
+
+        In SQLite it is the only one that writes, from its beginning: what it reads still holds when it writes.
+        In PostgreSQL lock the rows that must not change meanwhile (``with_for_update``).
+        """
+        with self._failures_told(), self._engine.connect() as connection:
+            connection.execution_options(**{_WRITES: True})
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or error
+            raise StoreError(f"the store at {self._engine.url!r} failed: {cause}") from error
+
+
+def open_database(programme: Programme) -> Database:
+    """Open the database the programme file names."""
+    return Database(programme.output.store_url, programme.folder)
+
+
+def owner_of(programme: Programme) -> str:
+    """Return whose rows are the programme's, where programmes share a database."""
+    return f"{programme.output.model}: {programme.name}"
+
+
+def open_engine(url: str, folder: Path = Path()) -> Engine:
+    """Return an engine; SQLite gets its folder, write-ahead logging, foreign keys and transactions around everything.
+
+    Raises
+    ------
+    StoreError
+        If the URL makes no sense, its driver is missing, or the folder cannot be made.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            return sa.create_engine(parsed, pool_pre_ping=True)
+        if parsed.database and parsed.database != ":memory:":
+            file = folder / parsed.database
+            file.parent.mkdir(parents=True, exist_ok=True)
+            parsed = parsed.set(database=str(file))
+        engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+    except (sa.exc.ArgumentError, ImportError, OSError) as error:
+        raise StoreError(f"cannot use output.store_url of the programme file: {error}") from error
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the layout up to this version's, in one transaction; of several processes at once, one does it.
+
+    A store from before layouts had versions is adopted as it is.
+
+    Raises
+    ------
+    StoreError
+        If the layout is a later version's.
+    """
+    with engine.connect() as connection:
+        current = _current(connection)
+    if current == _newest():
+        return
+    if current is not None and current not in _known():
+        raise StoreError(f"the store was laid out by a later version of winback (layout {current}); update winback")
+    with _one_thread, engine.connect() as connection:
+        connection.execution_options(**{_WRITES: True})
+        with connection.begin():
+            if engine.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_POSTGRESQL_LOCK)))
+            _upgrade(connection)
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves, around changes of the layout too
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    command.upgrade(config, "head")
+
+
+def _current(connection: Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+@cache
+def _known() -> tuple[str, ...]:
+    """Return the versions of the layout this one knows, newest first."""
+    from alembic.script import ScriptDirectory
+
+    return tuple(script.revision for script in ScriptDirectory(str(_MIGRATIONS)).walk_revisions())
+
+
+def _newest() -> str:
+    return _known()[0]

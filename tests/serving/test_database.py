@@ -1,0 +1,117 @@
+"""A database is laid out as its tables say, whatever it was before and however many open it at once."""
+
+import importlib
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from builders import decision
+
+import serving
+from serving.database import METADATA, Database, StoreError
+from serving.store import Store
+
+URL = "sqlite:///var/winback.db"
+MONDAY = date(2026, 1, 5)
+
+OPENING = """
+import sys
+from pathlib import Path
+from serving.database import Database
+folder = Path(sys.argv[1])
+while not (folder / "go").exists():
+    pass
+Database("sqlite:///var/winback.db", folder).close()
+"""
+
+
+def with_tables() -> list[str]:
+    """The modules that declare tables."""
+    sources = Path(serving.__file__).parent.glob("*.py")
+    return [f"serving.{source.stem}" for source in sources if "    METADATA,\n" in source.read_text()]
+
+
+def altered(folder: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(folder / "var" / "winback.db")) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def rows(folder: Path, query: str) -> list:
+    with closing(sqlite3.connect(folder / "var" / "winback.db")) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_migrations_lead_to_the_tables_declared(tmp_path):
+    assert "serving.store" in with_tables()
+    for module in with_tables():
+        importlib.import_module(module)
+    with closing(Database(URL, tmp_path)) as database, database.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_a_store_from_before_layouts_had_versions_keeps_what_is_in_it(tmp_path):
+    with closing(Store(Database(URL, tmp_path))) as store:
+        store.add(staged := store.stage(MONDAY, model_version="model1", policy_version=None), [decision("m1")])
+        published = store.publish(staged)
+    altered(tmp_path, "drop table alembic_version", "alter table publications drop column owner")
+    with closing(Store(Database(URL, tmp_path), owner="a")) as ours:
+        assert ours.current() is None
+    with closing(Store(Database(URL, tmp_path))) as nobodys:
+        assert nobodys.read(["m1"]) == (published, {"m1": decision("m1")})
+
+
+def test_several_processes_that_open_a_new_one_at_once_find_it_laid_out(tmp_path):
+    opening = [
+        subprocess.Popen([sys.executable, "-c", OPENING, str(tmp_path)], stderr=subprocess.PIPE) for _ in range(2)
+    ]
+    (tmp_path / "go").touch()
+    assert [process.communicate(timeout=60)[1] for process in opening] == [b""] * 2
+    assert len(rows(tmp_path, "select version_num from alembic_version")) == 1
+
+
+def test_a_layout_of_a_later_version_is_refused(tmp_path):
+    Database(URL, tmp_path).close()
+    altered(tmp_path, "update alembic_version set version_num = '9999'")
+    with pytest.raises(StoreError, match="later version"):
+        Database(URL, tmp_path)
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path):
+    (tmp_path / "var").mkdir()
+    altered(tmp_path, "create table decisions (odd integer)")
+    with pytest.raises(StoreError, match="decisions already exists"):
+        Database(URL, tmp_path)
+    assert rows(tmp_path, "select name from sqlite_master") == [("decisions",)]
+
+
+def test_what_a_failed_transaction_wrote_is_undone(tmp_path):
+    with closing(Database(URL, tmp_path)) as database:
+        with pytest.raises(StoreError, match="no such table"), database.writing() as connection:
+            connection.execute(sa.text("create table kept (id integer)"))
+            connection.execute(sa.text("select * from nowhere"))
+        with database.reading() as connection:
+            assert not sa.inspect(connection).has_table("kept")
+
+
+def test_of_two_writers_the_second_waits_and_sees_what_the_first_wrote(tmp_path):
+    with closing(Database(URL, tmp_path)) as one, closing(Database(URL, tmp_path)) as other:
+        with one.writing() as first:
+            first.execute(sa.text("create table kept (id integer)"))
+            with other.reading() as reader:
+                assert not sa.inspect(reader).has_table("kept")
+        with other.writing() as second:
+            assert sa.inspect(second).has_table("kept")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "unknown://host/db", "sqlite:////proc/nowhere/winback.db"])
+def test_one_that_cannot_be_opened_is_a_clear_error(url, tmp_path):
+    with pytest.raises(StoreError, match="store"):
+        Database(url, tmp_path)
