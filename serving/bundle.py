@@ -221,6 +221,13 @@ class Effect(Record):
     net: Estimate = Field(description="added value after the incentive's cost")
     cost_per_member: float
     redemption_rate: float
+    effective_treated: float | None = Field(None, description="equally weighted offers that would tell as much")
+    effective_control: float | None = Field(None, description="equally weighted control offers, likewise")
+    e_value: float | None = Field(
+        None,
+        description="risk ratio with which something unseen must go with treatment and with ordering to explain the "
+        "pointwise interval of recall away; 1: it reaches zero as it is",
+    )
     verdict: str
     why: str
 

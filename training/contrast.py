@@ -59,6 +59,8 @@ class AdjustedArm(Arm):
         What every offer of the comparison, whichever arm it was in, would be expected to bring in this one.
     everybodys_members
         Whom those offers were made to.
+    everybodys_weights
+        How much each of those offers counts.
     fitted
         Numbers fitted to the arm's own offers to expect so.
     """
@@ -66,13 +68,14 @@ class AdjustedArm(Arm):
     expected: np.ndarray
     everybody: np.ndarray
     everybodys_members: np.ndarray
+    everybodys_weights: np.ndarray
     fitted: int
 
     @property
     def mean(self) -> np.ndarray:
         """Mean expectation over everybody, corrected by how far the arm's own offers were off it."""
         off = self.weights @ (self.outcomes - self.expected) / self.weights.sum()
-        return np.asarray(self.everybody.mean(axis=0) + off)
+        return np.asarray(self._expectation + off)
 
     def influence(self, members: int) -> np.ndarray:
         """Return what each of so many members moves the means by; a member's offers count together."""
@@ -80,8 +83,13 @@ class AdjustedArm(Arm):
         shares = self.weights / self.weights.sum() * np.sqrt(n / (n - self.fitted))
         off = self.outcomes - self.expected
         own = shares[:, None] * (off - np.average(off, axis=0, weights=self.weights))
-        spread = (self.everybody - self.everybody.mean(axis=0)) / len(self.everybody)
+        counts = self.everybodys_weights / self.everybodys_weights.sum()
+        spread = counts[:, None] * (self.everybody - self._expectation)
         return np.asarray(_by_member(self.members, own, members) + _by_member(self.everybodys_members, spread, members))
+
+    @property
+    def _expectation(self) -> np.ndarray:
+        return np.average(self.everybody, axis=0, weights=self.everybodys_weights)
 
 
 class Contrast:
@@ -100,6 +108,17 @@ class Contrast:
         self.se = np.sqrt((self.influence**2).sum(axis=0))
         self._variances = ((moved**2).sum(axis=0), (still**2).sum(axis=0))
         self._covariance = (moved * still).sum(axis=0)
+
+    @property
+    def effective_sizes(self) -> tuple[float, float]:
+        """How many equally weighted offers of either arm would tell as much."""
+        treated, control = self.arms
+        return treated.effective_size, control.effective_size
+
+    @property
+    def base(self) -> np.ndarray:
+        """Mean of each outcome without treatment."""
+        return self.arms[1].mean
 
     def normal_interval(self, outcome: int, z: float) -> tuple[float, float]:
         """Interval of so many standard errors to either side."""
@@ -136,6 +155,18 @@ class Combined(Contrast):
         self.difference = np.sum([s * c.difference for s, c in zip(self._shares, contrasts, strict=True)], axis=0)
         self.influence = np.vstack([s * c.influence for s, c in zip(self._shares, contrasts, strict=True)])
         self.se = np.sqrt((self.influence**2).sum(axis=0))
+
+    @property
+    def effective_sizes(self) -> tuple[float, float]:
+        """How many equally weighted offers of either arm would tell as much, in all experiments together."""
+        treated, control = np.sum([contrast.effective_sizes for contrast in self._contrasts], axis=0)
+        return float(treated), float(control)
+
+    @property
+    def base(self) -> np.ndarray:
+        """Mean of each outcome without treatment, averaged as the differences are."""
+        bases = [share * each.base for share, each in zip(self._shares, self._contrasts, strict=True)]
+        return np.asarray(np.sum(bases, axis=0))
 
     def share_interval(self, outcome: int, z: float) -> tuple[float, float]:
         """Interval for a difference of shares, from those of each experiment (Zou and Donner, 2008)."""

@@ -24,6 +24,7 @@ from training.offer_log import OfferLog, read_offer_log
 from training.prognosis import foresee
 from training.propensity import OVERLAP, chance_column, estimate_chances
 from training.segment_log import FORESEEN, OUTCOMES, SegmentEvidence, SegmentLog
+from training.sensitivity import unseen_strength
 from training.trials import read_trials
 
 RECALL, NET = OUTCOMES.index("recall"), OUTCOMES.index("net")
@@ -243,6 +244,7 @@ def _effect(compared: Comparison, reaches: tuple[float, float], evidence: Eviden
         net=net,
         cost_per_member=compared.cost_per_member,
         redemption_rate=compared.redemption_rate,
+        **_trust(compared.contrast, recall),
         verdict=verdict,
         why=why,
     )
@@ -250,6 +252,15 @@ def _effect(compared: Comparison, reaches: tuple[float, float], evidence: Eviden
         return effect
     sample = f"a test needs about {needed_sample(effect, guardrails):,} members per arm"
     return effect.model_copy(update={"why": f"{why}; {sample}"})
+
+
+def _trust(contrast: Contrast | None, recall: Estimate) -> dict[str, float]:
+    """Tell how many equally weighted offers tell as much, and what it would take to explain the effect away."""
+    if contrast is None:
+        return {}
+    treated, control = contrast.effective_sizes
+    e_value = unseen_strength(float(contrast.base[RECALL]), low=recall.low, high=recall.high)
+    return {"effective_treated": treated, "effective_control": control, "e_value": e_value}
 
 
 def _estimates(contrast: Contrast | None, reaches: tuple[float, float]) -> list[Estimate]:

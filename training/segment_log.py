@@ -91,7 +91,8 @@ class SegmentLog:
         if min(self.sizes(one, other)) < SMALLEST_ARM:
             return None
         shared = self._comparable(one, other)
-        arms = (self._arm(shared, arm, adjusted=adjusted) for arm in (one, other))
+        counts = self._steady(shared, one, other)
+        arms = (self._arm(shared, counts, arm, adjusted=adjusted) for arm in (one, other))
         return Contrast(*arms, members=1 + int(self._members.max()))
 
     def recall_variance(self) -> float:
@@ -118,12 +119,30 @@ class SegmentLog:
                 comparable &= self._chances[arm].to_numpy() >= OVERLAP
         return comparable
 
-    def _arm(self, shared: np.ndarray, arm: str, *, adjusted: bool) -> Arm:
+    def _steady(self, shared: np.ndarray, one: str, other: str) -> np.ndarray:
+        """Return how much each offer's week counts, so that odds that follow earlier outcomes do no harm.
+
+        Where odds change with what was seen, how sure a week is depends on luck, and an average by sureness is biased
+        and not normal. Weeks count by the root of it instead: each then adds to the error alike, whatever the odds
+        (Zhang, Janson and Murphy, 2020; Hadad et al., 2021). With constant odds all weeks count alike.
+        """
+        spread = np.zeros(1 + int(self._weeks.max()))
+        for arm in (one, other):
+            own = shared & (self._arms == arm)
+            weeks, weights = self._weeks[own], self._weights[own]
+            totals = np.bincount(weeks, weights, len(spread))
+            squares = np.bincount(weeks, weights**2, len(spread))
+            spread += np.divide(squares, totals, out=np.zeros_like(totals), where=totals > 0)
+        steady = np.divide(1, np.sqrt(spread), out=np.zeros_like(spread), where=spread > 0)
+        return np.asarray(steady[self._weeks])
+
+    def _arm(self, shared: np.ndarray, counts: np.ndarray, arm: str, *, adjusted: bool) -> Arm:
         own = shared & (self._arms == arm)
-        plain = Arm(self._outcomes[own], self._weights[own], self._members[own])
+        weights = self._weights[own] * counts[own]
+        plain = Arm(self._outcomes[own], weights, self._members[own])
         if not adjusted or self._foreseen.shape[1] == 1 or own.sum() < SMALLEST_ADJUSTED_ARM:
             return plain
-        fitted = self._fit(own)
+        fitted = self._fit(own, weights)
         return AdjustedArm(
             outcomes=plain.outcomes,
             weights=plain.weights,
@@ -131,11 +150,12 @@ class SegmentLog:
             expected=self._foreseen[own] @ fitted,
             everybody=self._foreseen[shared] @ fitted,
             everybodys_members=self._members[shared],
+            everybodys_weights=counts[shared],
             fitted=len(fitted),
         )
 
-    def _fit(self, own: np.ndarray) -> np.ndarray:
+    def _fit(self, own: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Scale what was foreseen to an arm's own outcomes, so that adjusting never hurts (Lin, 2013)."""
-        root = np.sqrt(self._weights[own])[:, None]
+        root = np.sqrt(weights)[:, None]
         fitted, *_ = np.linalg.lstsq(root * self._foreseen[own], root * self._outcomes[own])
         return np.asarray(fitted)

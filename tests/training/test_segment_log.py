@@ -86,3 +86,40 @@ def test_offers_are_foreseen_from_other_members_offers_alone() -> None:
     after = foresee(changed, ["lively", "member"], ["recall"], seed=1, threads=1)
     assert (after[fold] == before[fold]).all()
     assert (after[~fold] != before[~fold]).any()
+
+
+def followed(rng: np.random.Generator, *, weeks: int = 5, size: int = 300) -> pd.DataFrame:
+    """Offers nearly all of which are mail once mail looks better, and hardly any while it looks worse."""
+    treated, recall = np.zeros((weeks, size), dtype=bool), rng.random((weeks, size)) < 0.3
+    shares = np.full(weeks, 0.5)
+    for week in range(weeks):
+        if week:
+            seen, got = recall[:week], treated[:week]
+            shares[week] = 0.95 if seen[got].mean() > seen[~got].mean() else 0.05
+        treated[week] = rng.random(size) < shares[week]
+    outcome, share = recall.ravel().astype(float), np.repeat(shares, size)
+    return pd.DataFrame(
+        {
+            "member_id": np.arange(weeks * size), "week": np.repeat(np.arange(weeks), size),
+            "incentive_id": np.where(treated.ravel(), "mail", "control"),
+            "weight": 1 / np.where(treated.ravel(), share, 1 - share),
+            "recall": outcome, "margin": outcome, "net": outcome, "cost": 0.0, "redeemed": 0.0,
+        }
+    )  # fmt: skip
+
+
+def test_intervals_cover_the_truth_where_the_odds_followed_what_was_seen() -> None:
+    rng, replications = np.random.default_rng(7), 200
+    contrasts = [SegmentLog(followed(rng)).contrast("mail", "control") for _ in range(replications)]
+    scores = np.array([each.difference[0] / each.se[0] for each in contrasts if each])
+    assert abs(scores.mean()) < 4 / np.sqrt(replications)
+    low, high = stats.binom.ppf([0.0005, 0.9995], replications, 0.95)
+    assert low <= (abs(scores) < 1.959964).sum() <= high
+
+
+def test_weeks_count_alike_where_the_odds_never_changed() -> None:
+    offers = drawn(np.random.default_rng(9), foreseen=False)
+    weeks = MONDAY + pd.to_timedelta(7 * (offers.index.to_numpy() % 4), unit="D")
+    several, one = SegmentLog(offers.assign(week=weeks)), SegmentLog(offers)
+    assert several.contrast("mail", "control").difference == pytest.approx(one.contrast("mail", "control").difference)
+    assert several.contrast("mail", "control").se == pytest.approx(one.contrast("mail", "control").se)
