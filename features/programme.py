@@ -178,6 +178,13 @@ class IncentiveEligibility(Settings):
     min_orders: Annotated[int, Field(ge=0)] = Field(0, description="only members with so many orders")
 
 
+class IncentiveChannel(Settings):
+    """One of several channels an incentive may go by."""
+
+    channel: Identifier = Field(description="how it is sent; consent is asked for this channel")
+    contact_cost: Amount = Field(0.0, description="per member contacted through it, channel fee included")
+
+
 class Incentive(Settings):
     """Something that can be sent to bring a member back, and what it costs."""
 
@@ -186,9 +193,31 @@ class Incentive(Settings):
     name_zh: str = Field(description="name shown in Chinese")
     channel: Identifier = Field("email", description="how it is sent; consent is asked for this channel")
     contact_cost: Amount = Field(0.0, description="per member contacted, channel fee included")
+    channels: tuple[IncentiveChannel, ...] = Field(
+        (), description="instead of `channel` and `contact_cost` where there is a choice of channels"
+    )
     face_value: Amount = Field(0.0, description="per redemption, at cost to the programme")
     setup_cost: Amount = Field(0.0, description="once per campaign, whatever its size")
     eligible: IncentiveEligibility = Field(IncentiveEligibility(), description="who may get it")
+
+    @model_validator(mode="after")
+    def _one_way_to_say_channels(self) -> Incentive:
+        if self.channels and {"channel", "contact_cost"} & self.model_fields_set:
+            raise ValueError("give either `channels`, or `channel` and `contact_cost`")
+        if len({one.channel for one in self.channels}) < len(self.channels):
+            raise ValueError("`channels` names a channel twice")
+        return self
+
+    @property
+    def arms(self) -> tuple[Incentive, ...]:
+        """What can be assigned: itself, or where it has several channels one incentive `id@channel` for each."""
+        if not self.channels:
+            return (self,)
+        alike = {name: getattr(self, name) for name in type(self).model_fields if name != "channels"}
+        return tuple(
+            Incentive.model_construct(**{**alike, "id": f"{self.id}@{by.channel}", **by.model_dump()})
+            for by in self.channels
+        )
 
 
 class Guardrails(Settings):
@@ -215,7 +244,10 @@ class Guardrails(Settings):
     accept_observational: bool = Field(False, description="let effects of unrandomised offers decide")
     control_id: str = Field("control", description="the incentive id that stands for 'nothing sent' in the offer log")
     holdout_share: Share = Field(0.05, description="of members, never treated, drawn anew each quarter")
-    seed: str = Field("winback", description="salt of the hash that draws the holdout")
+    exploration_share: Share = Field(
+        0.05, description="of assignments, drawn evenly among all a member may get, control included; 0: none"
+    )
+    seed: str = Field("winback", description="salt of the hashes that draw the holdout and the assignments")
 
     @model_validator(mode="after")
     def _cooldown_covers_response(self) -> Guardrails:
@@ -304,6 +336,11 @@ class Programme(Settings):
         if self.guardrails.control_id in {i.id for i in self.incentives}:
             raise ValueError(f"control_id {self.guardrails.control_id!r} is also an incentive")
         return self
+
+    @property
+    def arms(self) -> tuple[Incentive, ...]:
+        """What can be assigned besides control: every incentive, once per channel."""
+        return tuple(arm for incentive in self.incentives for arm in incentive.arms)
 
     def path(self, relative: str) -> Path:
         """Resolve a path of the programme file against the file's own folder."""

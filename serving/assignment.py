@@ -1,13 +1,26 @@
-"""Who is actually sent what is recommended: a holdout drawn by hash, the same members for a whole quarter."""
+"""Who is actually sent what: a sticky holdout, a little exploration, the policy's advice for the rest. Pure.
+
+Everything is drawn by hash, so that a run repeated draws the same. What is logged are the probabilities with which a
+member came to each arm, given all that earlier assignments could depend on. Whether a member is in the quarter's
+holdout first matters at their first assignment in the quarter: there it is part of the chance, and held-out members
+are control offers like others. From then on it is known: members held out are control for certain, which no effect is
+estimated from, and all others get what was drawn for them.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 from datetime import date
+from typing import Final
 
 import numpy as np
 import pandas as pd
+
+from features.programme import Guardrails
+
+CONTROL: Final = 0
+"""Its place among the arms: before all others."""
 
 
 def in_holdout(member_ids: Iterable[str], *, as_of: date, share: float, seed: str) -> np.ndarray:
@@ -29,44 +42,112 @@ def in_holdout(member_ids: Iterable[str], *, as_of: date, share: float, seed: st
     numpy.ndarray
         One boolean per member, in the order given.
     """
-    salted = hashlib.sha256(f"{seed}|{as_of.year}Q{(as_of.month - 1) // 3 + 1}|".encode())
-    return np.fromiter((_draw(salted, member_id) < share for member_id in member_ids), dtype=bool)
+    return _draws(f"{seed}|{as_of.year}Q{_quarter(as_of)}|", member_ids) < share
 
 
-def assign(decisions: pd.DataFrame, *, as_of: date, holdout_share: float, seed: str) -> pd.DataFrame:
-    """Turn recommendations into assignments.
+def assign(
+    member_ids: pd.Series,
+    *,
+    advised: pd.Series,
+    may_get: pd.DataFrame,
+    last_assignment_days: pd.Series,
+    as_of: date,
+    guardrails: Guardrails,
+) -> pd.DataFrame:
+    """Turn advice into assignments, with the probability of every arm.
 
     Parameters
     ----------
-    decisions
-        With ``member_id`` and ``recommended_incentive``.
+    member_ids
+        Members.
+    advised
+        The arm the policy advises, missing where none.
+    may_get
+        One boolean column per arm: what no guardrail forbids.
+    last_assignment_days
+        Whole days since anything was assigned, control included; missing where nothing ever was.
     as_of
         Local date of the decision.
-    holdout_share, seed
-        As in :func:`in_holdout`.
+    guardrails
+        Of which ``holdout_share``, ``exploration_share``, ``seed`` and ``control_id``.
 
     Returns
     -------
     pandas.DataFrame
-        ``assigned_incentive``, ``assigned_by`` and ``assigned_probability`` (the chance with which the member came to
-        what they are assigned, the holdout's nothing included), in the index of ``decisions``. All three are missing
-        where nothing is recommended.
+        In the index of ``member_ids``: ``assigned_arm`` (missing for control), ``assigned_by``, ``probabilities`` (of
+        control and every arm the member may get; they add up to 1) and ``assigned_probability`` (the assigned one's).
+        Where a member may get nothing, or nothing is advised and nothing explored, ``probabilities`` is empty and the
+        others are missing.
     """
-    recommended = decisions["recommended_incentive"]
-    held = in_holdout(decisions["member_id"], as_of=as_of, share=holdout_share, seed=seed)
-    probability = np.where(held, holdout_share, 1 - holdout_share)
-    assigned_by = pd.Series(np.where(held, "holdout", "policy"), index=decisions.index, dtype="str")
+    share, held_share = guardrails.exploration_share, guardrails.holdout_share
+    arms = pd.Index([guardrails.control_id, *may_get.columns])
+    wanted = may_get.to_numpy(dtype=bool)
+    takes_part = wanted.any(axis=1) & (advised.notna().to_numpy() | (share > 0))
+    options = np.column_stack([takes_part, wanted & takes_part[:, None]])
+    advice = np.maximum(arms.get_indexer(pd.Index(advised)), CONTROL)
+
+    by_lot = _spread(options, advice, share)
+    held = in_holdout(member_ids, as_of=as_of, share=held_share, seed=guardrails.seed)
+    is_known = (last_assignment_days <= _days_into_quarter(as_of)).to_numpy(dtype=bool)
+    nothing = np.eye(len(arms))[CONTROL]
+    first = (1 - held_share) * by_lot + held_share * nothing
+    chances = np.where(is_known[:, None], np.where(held[:, None], nothing, by_lot), first)
+
+    draws = _draws(f"{guardrails.seed}|{as_of.isoformat()}|", member_ids)
+    explores = draws >= 1 - share
+    chosen = np.where(explores, _nth_option(options, (draws - (1 - share)) / (share or 1)), advice)
+    chosen = np.where(held, CONTROL, chosen)
+    by = pd.Series(np.select([held, explores], ["holdout", "exploration"], "policy"), member_ids.index, dtype="str")
+    own = pd.Series(chances[np.arange(len(chosen)), chosen], member_ids.index)
+    assigned = pd.Series(arms.to_numpy(dtype=object)[chosen], member_ids.index, dtype="str")
     return pd.DataFrame(
         {
-            "assigned_incentive": recommended.mask(held),
-            "assigned_by": assigned_by.where(recommended.notna()),
-            "assigned_probability": pd.Series(probability, index=decisions.index).where(recommended.notna()),
+            "assigned_arm": assigned.where(takes_part & (chosen != CONTROL)),
+            "assigned_by": by.where(takes_part),
+            "assigned_probability": own.where(takes_part),
+            "probabilities": _mappings(arms, options, chances, member_ids.index),
         }
     )
 
 
-def _draw(salted: hashlib._Hash, member_id: str) -> float:
-    """Return a number in [0, 1) that only the salt and the member decide."""
-    hasher = salted.copy()
-    hasher.update(member_id.encode())
-    return int.from_bytes(hasher.digest()[:8], "big") / 2**64
+def _spread(options: np.ndarray, advice: np.ndarray, share: float) -> np.ndarray:
+    """Return each arm's chance where ``share`` is spread evenly over the options and the rest is the advice's."""
+    chances = share * options / np.maximum(options.sum(axis=1, keepdims=True), 1)
+    chances[np.arange(len(advice)), advice] += 1 - share
+    return np.asarray(chances)
+
+
+def _nth_option(options: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Return the column of the option that a draw in [0, 1) falls on, all of a row being as likely."""
+    count = options.sum(axis=1)
+    nth = np.minimum(np.floor(draws * count), count - 1)
+    return np.asarray((np.cumsum(options, axis=1) == nth[:, None] + 1).argmax(axis=1))
+
+
+def _mappings(arms: pd.Index, options: np.ndarray, chances: np.ndarray, index: pd.Index) -> pd.Series:
+    """Return each member's chances by arm; members with the same share one mapping."""
+    kinds, kind = np.unique(np.where(options, chances, -1.0), axis=0, return_inverse=True)
+    mappings = np.empty(len(kinds), dtype=object)
+    for number, row in enumerate(kinds):
+        mappings[number] = {str(arm): float(chance) for arm, chance in zip(arms, row, strict=True) if chance >= 0}
+    return pd.Series(mappings[kind], index=index, dtype=object)
+
+
+def _quarter(day: date) -> int:
+    return (day.month - 1) // 3 + 1
+
+
+def _days_into_quarter(day: date) -> int:
+    return (day - date(day.year, 3 * _quarter(day) - 2, 1)).days
+
+
+def _draws(salt: str, member_ids: Iterable[str]) -> np.ndarray:
+    """Return numbers in [0, 1) that only the salt and each member decide."""
+    salted = hashlib.sha256(salt.encode())
+
+    def draw(member_id: str) -> float:
+        hasher = salted.copy()
+        hasher.update(member_id.encode())
+        return int.from_bytes(hasher.digest()[:8], "big") / 2**64
+
+    return np.fromiter(map(draw, member_ids), dtype=np.float64)

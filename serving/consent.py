@@ -19,7 +19,7 @@ def consenting(
     contacts: pd.DataFrame | None,
     unsubscribed: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Tell for each member and incentive whether they may be contacted through its channel.
+    """Tell for each member and arm whether they may be contacted through its channel.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def consenting(
     Returns
     -------
     pandas.DataFrame
-        One boolean column per incentive id, in the index of ``member_ids``.
+        One boolean column per arm, in the index of ``member_ids``.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def consenting(
     """
     if contacts is None:
         require_stated(programme)
-    channels = {incentive.id: incentive.channel for incentive in programme.incentives}
+    channels = {arm.id: arm.channel for arm in programme.arms}
     refusals = _refusals(unsubscribed, set(channels.values()))
     if contacts is not None:
         granted = _granted(pd.concat([contacts, refusals]) if len(refusals) else contacts, as_of)
@@ -88,7 +88,7 @@ def unreachable(programme: Programme, contacts: pd.DataFrame | None) -> list[Fin
             f"channels there: {', '.join(there) or 'none'}",
             len(contacts), [], set_aside=False,
         )
-        for incentive in programme.incentives
+        for incentive in programme.arms
         if incentive.channel not in there
     ]  # fmt: skip
 

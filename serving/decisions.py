@@ -13,7 +13,7 @@ from features.build import build_features
 from features.errors import RefusedError
 from features.programme import Programme
 from features.schemas import Tables
-from serving import policy
+from serving import advice
 from serving.bundle import ModelBundle, PolicyTable
 from serving.history import history_levels
 from serving.priors import next_order
@@ -110,7 +110,7 @@ def decide(
     scores = score(known.features, bundle)
     segments = segment_members(known.features, bundle.constants, programme)
     members = _joined(known.features, scores, segments)
-    actions = policy.decide(
+    actions = advice.decide(
         members,
         policy_table,
         programme,

@@ -48,7 +48,7 @@ def campaign_costs(decisions: pd.DataFrame, incentives: Iterable[Incentive]) -> 
     Parameters
     ----------
     decisions
-        With ``assigned_incentive`` and ``expected_cost`` per member.
+        With ``assigned_incentive`` and ``assigned_cost`` per member.
     incentives
         The programme's incentives; their set-up is charged once, and only where anybody is sent one.
 
@@ -57,7 +57,7 @@ def campaign_costs(decisions: pd.DataFrame, incentives: Iterable[Incentive]) -> 
     pandas.DataFrame
         Per ``incentive_id``: ``members``, ``member_cost``, ``setup_cost`` and their sum ``cost``.
     """
-    sent = decisions.groupby("assigned_incentive")["expected_cost"].agg(members="size", member_cost="sum")
+    sent = decisions.groupby("assigned_incentive")["assigned_cost"].agg(members="size", member_cost="sum")
     setup = pd.Series({incentive.id: incentive.setup_cost for incentive in incentives}, dtype="float64")
     costs: pd.DataFrame = sent.assign(setup_cost=setup.reindex(sent.index)).rename_axis("incentive_id").reset_index()
     return costs.assign(cost=costs["member_cost"] + costs["setup_cost"])

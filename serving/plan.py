@@ -16,8 +16,9 @@ from serving.assignment import in_holdout
 from serving.budget import NOTHING, Steps, frontier_steps
 from serving.bundle import Effect, PolicyTable
 from serving.consent import consenting
+from serving.guardrails import annual_value
 from serving.incentives import eligible_incentives
-from serving.policy import annual_value, effective_by_cost
+from serving.policy import effective_by_cost
 
 CURVE_SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SMALLEST_COST: Final = 1e-6

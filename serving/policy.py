@@ -1,20 +1,15 @@
-"""The cheapest incentive shown to work in a segment, and what may keep a member from getting it. Pure."""
+"""The cheapest incentive shown to work in a segment. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Final, Literal
 
 import numpy as np
-import pandas as pd
 from scipy.stats import norm
 
-from features.programme import Guardrails, Incentive, Programme
-from serving.assignment import assign
-from serving.bundle import Advantage, Choice, Effect, Estimate, Evidence, PolicyTable
-from serving.consent import consenting
-from serving.incentives import eligible_incentives
+from features.programme import Guardrails, Incentive
+from serving.bundle import Advantage, Choice, Effect, Estimate, Evidence
 
 Verdict = Literal["effective", "no_effect", "not_worth_it", "insufficient_evidence", "observational_only"]
 
@@ -27,15 +22,6 @@ LARGEST_SAMPLE: Final = 1_000_000_000
 """More members than anybody has: said where the net value seen is next to nothing."""
 
 _REASONS: Final = ("observational_only", "insufficient_evidence", "not_worth_it", "no_effect")
-_COLUMNS: Final = {
-    "recommended_incentive": "str",
-    "expected_cost": "float64",
-    "expected_recall": "float64",
-    "expected_recall_low": "float64",
-    "expected_recall_high": "float64",
-    "evidence": "str",
-    "no_offer_reason": "str",
-}
 
 
 def judge(
@@ -197,124 +183,3 @@ def _why(chosen: Effect, ranked: Sequence[Effect], effects: Iterable[Effect], ad
         f"{net.value:.2f} more per member after cost, surely {_least(net, among=len(ranked) - 1):.2f}"
     )
     return "; ".join([gain, *passed_over])
-
-
-def decide(
-    members: pd.DataFrame,
-    policy: PolicyTable | None,
-    programme: Programme,
-    *,
-    as_of: datetime,
-    contacts: pd.DataFrame | None,
-    unsubscribed: pd.DataFrame | None = None,
-) -> pd.DataFrame:
-    """Recommend and assign an incentive, or nothing and why, to every member.
-
-    Parameters
-    ----------
-    members
-        Features, scores and segments, one row per member: ``member_id``, ``tier``, ``state``, ``persona``,
-        ``policy_segment``, ``order_count``, ``value_per_year``, ``value_if_active``, ``last_assignment_days`` and
-        ``messages_per_week_28d``.
-    policy
-        Effects per policy segment; ``None`` if they were never estimated.
-    programme
-        Incentives and guardrails.
-    as_of
-        Instant of the decision, naive UTC.
-    contacts, unsubscribed
-        As in :func:`serving.consent.consenting`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        In the index of ``members``: ``member_id``, ``recommended_incentive``, ``expected_cost``, ``expected_recall``
-        with ``expected_recall_low`` and ``expected_recall_high`` (the simultaneous bounds, which decided),
-        ``evidence``, ``no_offer_reason`` (the first that applies) and the columns of
-        :func:`serving.assignment.assign`.
-    """
-    eligible = eligible_incentives(members, programme.incentives)
-    consented = consenting(members["member_id"], programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
-    segments = members["policy_segment"]
-    parts = [_nothing(members.index[segments.isna()], reason="not_lapsed", evidence="none")]
-    for segment in sorted(segments.dropna().unique()):
-        rows = np.asarray(segments == segment)
-        parts.append(_recommend_in(segment, members[rows], policy, programme, eligible[rows], consented[rows]))
-    advice = pd.concat(parts).reindex(index=members.index, columns=list(_COLUMNS)).astype(_COLUMNS)
-    advice.insert(0, "member_id", members["member_id"])
-    rules = programme.guardrails
-    today = programme.local_date(as_of)
-    return advice.join(assign(advice, as_of=today, holdout_share=rules.holdout_share, seed=rules.seed))
-
-
-def _recommend_in(
-    segment: str,
-    members: pd.DataFrame,
-    policy: PolicyTable | None,
-    programme: Programme,
-    eligible: pd.DataFrame,
-    consented: pd.DataFrame,
-) -> pd.DataFrame:
-    if policy is None or segment not in policy.choices:
-        return _nothing(members.index, reason="insufficient_evidence", evidence="none")
-    effects = [effect for effect in policy.effects if effect.policy_segment == segment]
-    ranked = effective_by_cost(effects, programme.incentives)
-    if not ranked:
-        reason = policy.choices[segment].reason or "insufficient_evidence"
-        return _nothing(members.index, reason=reason, evidence=policy.evidence)
-    ids = [effect.incentive_id for effect in ranked]
-    may_get = eligible[ids].to_numpy(dtype=bool)
-    may_be_sent = may_get & consented[ids].to_numpy(dtype=bool)
-    advantages = [advantage for advantage in policy.advantages if advantage.policy_segment == segment]
-    guardrails = programme.guardrails
-    cap = guardrails.cost_share * annual_value(members, programme).to_numpy()
-    is_worth_it = may_be_sent & (np.array([effect.cost_per_member for effect in ranked]) <= cap[:, None])
-    best = _best(ranked, is_worth_it, advantages, guardrails)
-    offers = _offers(ranked).iloc[best].set_index(members.index)
-    bites = {
-        "ineligible": ~may_get.any(axis=1),
-        "consent": ~may_be_sent.any(axis=1),
-        "cooldown": members["last_assignment_days"] < guardrails.cooldown_days,
-        "message_cap": members["messages_per_week_28d"] >= guardrails.messages_per_week,
-        "cost_cap": ~is_worth_it.any(axis=1),
-    }
-    first = pd.Series(np.select(list(bites.values()), list(bites), ""), index=members.index, dtype="str")
-    free = first == ""
-    advice: pd.DataFrame = offers.where(free)
-    return advice.assign(evidence=policy.evidence, no_offer_reason=first.mask(free))
-
-
-def _best(
-    ranked: Sequence[Effect], possible: np.ndarray, advantages: Sequence[Advantage], guardrails: Guardrails
-) -> np.ndarray:
-    """Choose for each member among what is possible; return places in ``ranked``, the first for want of any."""
-    kinds, kind = np.unique(possible, axis=0, return_inverse=True)
-    chosen = np.zeros(len(kinds), dtype=int)
-    for number, allowed in enumerate(kinds):
-        places = np.flatnonzero(allowed)
-        if len(places):
-            choice = with_upgrade([ranked[int(place)] for place in places], advantages, guardrails)
-            chosen[number] = ranked.index(choice)
-    return chosen[kind]
-
-
-def _offers(effects: Iterable[Effect]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "recommended_incentive": effect.incentive_id,
-            "expected_cost": effect.cost_per_member,
-            "expected_recall": effect.recall.value,
-            "expected_recall_low": effect.recall.simultaneous_low,
-            "expected_recall_high": effect.recall.simultaneous_high,
-        }
-        for effect in effects
-    )
-
-
-def annual_value(members: pd.DataFrame, programme: Programme) -> pd.Series:
-    """Historic value per year, and twelve months of the value if active."""
-    return members["value_per_year"].fillna(0) + members["value_if_active"] * 365 / programme.horizons.value_days
-
-
-def _nothing(index: pd.Index, *, reason: str, evidence: Evidence) -> pd.DataFrame:
-    return pd.DataFrame({"evidence": evidence, "no_offer_reason": reason}, index=index)

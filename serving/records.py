@@ -68,9 +68,16 @@ class DecisionRecord(Strict):
     policy_segment: str | None
     reasons: list[Reason]
     recommended_incentive: str | None
-    assigned_incentive: str | None
-    assigned_by: AssignedBy | None
+    channel: str | None = Field(description="how the recommended incentive goes out")
+    assigned_incentive: str | None = Field(description="what is to be sent")
+    assigned_channel: str | None = Field(description="how it goes out")
+    assigned_cost: float | None = Field(description="expected of it, per member")
+    assigned_by: AssignedBy | None = Field(description="absent where nothing could be assigned, not even control")
     assigned_probability: Probability | None = Field(description="chance of coming to what is assigned")
+    probabilities: dict[str, Probability] = Field(
+        description="chance of control and of every arm the member may get; an arm is an incentive, or "
+        "incentive@channel where it has several channels"
+    )
     expected_cost: float | None
     expected_recall: float | None = Field(description="added probability of ordering again")
     expected_recall_low: float | None
@@ -85,7 +92,7 @@ _PROBABILITIES = ("churn_probability", "order_probability", "active_probability"
 
 
 def _column(name: str) -> pa.Column:
-    if name == "reasons":
+    if name in ("reasons", "probabilities"):
         return pa.Column(object)
     checks = [pa.Check.in_range(0, 1)] if name in _PROBABILITIES else []
     return pa.Column(
@@ -96,7 +103,7 @@ def _column(name: str) -> pa.Column:
 Decisions = pa.DataFrameSchema(
     {name: _column(name) for name in DecisionRecord.model_fields}, strict=True, ordered=True, coerce=True
 )
-"""A frame of decision records, one row per member; ``reasons`` holds lists of mappings."""
+"""A frame of decision records, one row per member; ``reasons`` holds lists of mappings, ``probabilities`` mappings."""
 
 _ARROW_REASON = pyarrow.struct(
     {name: pyarrow.float64() if name.endswith("_value") else pyarrow.string() for name in Reason.model_fields}
@@ -106,6 +113,8 @@ _ARROW_REASON = pyarrow.struct(
 def _arrow_type(name: str) -> pyarrow.DataType:
     if name == "reasons":
         return pyarrow.list_(_ARROW_REASON)
+    if name == "probabilities":
+        return pyarrow.map_(pyarrow.string(), pyarrow.float64())
     if name == "as_of":
         return pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
     return pyarrow.float64() if name in _NUMBERS else pyarrow.string()
@@ -126,7 +135,7 @@ def decision_table(decisions: pd.DataFrame) -> pyarrow.Table:
 def decision_records(decisions: pyarrow.Table | pd.DataFrame) -> list[DecisionRecord]:
     """Return the rows of a decision table as records; those of a frame not checked yet are checked as records."""
     table = _arrow(decisions) if isinstance(decisions, pd.DataFrame) else decisions
-    return _RECORDS.validate_python(table.to_pylist())
+    return _RECORDS.validate_python(table.to_pylist(maps_as_pydicts="strict"))
 
 
 def _arrow(decisions: pd.DataFrame) -> pyarrow.Table:

@@ -70,7 +70,7 @@ def test_set_up_is_charged_once_per_incentive_that_is_sent() -> None:
     decisions = pd.DataFrame(
         {
             "assigned_incentive": pd.Series(["mail", "mail", "coupon", None], dtype="str"),
-            "expected_cost": [0.5, 0.7, 2.0, np.nan],
+            "assigned_cost": [0.5, 0.7, 2.0, np.nan],
         }
     )
     incentives = [incentive("mail", setup_cost=100), incentive("coupon"), incentive("gift", setup_cost=900)]

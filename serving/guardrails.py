@@ -1,0 +1,105 @@
+"""What may be sent to whom, and which guardrail keeps a member from getting anything. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from features.programme import Programme
+from serving.bundle import PolicyTable
+from serving.consent import consenting
+from serving.incentives import eligible_incentives, expected_cost
+
+
+@dataclass(frozen=True)
+class Permits:
+    """Which arms each member may get: one row per member, one column per arm.
+
+    Attributes
+    ----------
+    arms
+        Ids, in the order of the programme file.
+    cost
+        Expected cost per member, in the programme's currency.
+    eligible, consented, affordable
+        By the arm's own rules, by its channel, and by what the member is worth.
+    cooling, fed_up
+        Per member: assigned something lately, or sent too many messages.
+    """
+
+    arms: tuple[str, ...]
+    cost: np.ndarray
+    eligible: np.ndarray
+    consented: np.ndarray
+    affordable: np.ndarray
+    cooling: np.ndarray
+    fed_up: np.ndarray
+
+    @property
+    def may_get(self) -> np.ndarray:
+        """Whether no guardrail stands between a member and an arm."""
+        free = ~(self.cooling | self.fed_up)
+        return np.asarray(self.eligible & self.consented & self.affordable & free[:, None])
+
+    def first_bite(self, arms: Sequence[int]) -> np.ndarray:
+        """Name for each member the first guardrail that leaves none of these columns; '' where one is left."""
+        columns = list(arms)
+        eligible = self.eligible[:, columns]
+        consented = eligible & self.consented[:, columns]
+        affordable = consented & self.affordable[:, columns]
+        bites = {
+            "ineligible": ~eligible.any(axis=1),
+            "consent": ~consented.any(axis=1),
+            "cooldown": self.cooling,
+            "message_cap": self.fed_up,
+            "cost_cap": ~affordable.any(axis=1),
+        }
+        return np.select(list(bites.values()), list(bites), "")
+
+
+def permits(
+    members: pd.DataFrame,
+    policy: PolicyTable | None,
+    programme: Programme,
+    *,
+    as_of: datetime,
+    contacts: pd.DataFrame | None,
+    unsubscribed: pd.DataFrame | None = None,
+) -> Permits:
+    """Apply every guardrail to every member and arm; parameters as in :func:`serving.advice.decide`."""
+    rules, arms = programme.guardrails, programme.arms
+    consented = consenting(members["member_id"], programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
+    cost = arm_costs(members["policy_segment"], policy, programme)
+    cap = rules.cost_share * annual_value(members, programme).to_numpy()
+    return Permits(
+        arms=tuple(arm.id for arm in arms),
+        cost=cost,
+        eligible=eligible_incentives(members, arms).to_numpy(dtype=bool),
+        consented=consented.to_numpy(dtype=bool),
+        affordable=np.asarray(cost <= cap[:, None]),
+        cooling=(members["last_assignment_days"] < rules.cooldown_days).to_numpy(dtype=bool),
+        fed_up=(members["messages_per_week_28d"] >= rules.messages_per_week).to_numpy(dtype=bool),
+    )
+
+
+def arm_costs(segments: pd.Series, policy: PolicyTable | None, programme: Programme) -> np.ndarray:
+    """Return the expected cost of every arm for members of these policy segments, one row per member.
+
+    Where it is not known how many redeem, all are taken to.
+    """
+    effects = policy.effects if policy else ()
+    known = {(one.policy_segment, one.incentive_id): one.cost_per_member for one in effects}
+    worst = np.array([expected_cost(arm, redemption_rate=1.0) for arm in programme.arms])
+    codes, names = pd.factorize(segments)
+    per_segment = np.array([[known.get((name, arm.id), np.nan) for arm in programme.arms] for name in names])
+    costs = np.vstack([np.where(np.isnan(per_segment), worst, per_segment), worst]) if len(names) else worst[None]
+    return np.asarray(costs[codes])
+
+
+def annual_value(members: pd.DataFrame, programme: Programme) -> pd.Series:
+    """Historic value per year, and twelve months of the value if active."""
+    return members["value_per_year"].fillna(0) + members["value_if_active"] * 365 / programme.horizons.value_days
