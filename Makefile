@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-full lint format bench-quality bench-families bench-demo bench-evidence docs constraints clean
+.PHONY: help demo serve test test-full lint format bench-quality bench-automl bench-families bench-demo bench-evidence docs constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -47,6 +47,11 @@ format: $(STAMP)  ## let ruff rewrite
 
 bench-quality: $(STAMP)  ## back-tests against peers, public and simulated data; DATA=folder adds Ta-Feng
 	$(BIN)/python benchmarks/quality.py
+
+bench-automl: $(STAMP)  ## bench-quality with AutoGluon as a peer, in an environment of its own; AUTOML=seconds per model
+	$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) build/automl
+	$(BIN)/uv pip install --quiet --python build/automl/bin/python -r benchmarks/automl-requirements.txt
+	AUTOML=$(or $(AUTOML),120) $(BIN)/python benchmarks/quality.py
 
 bench-families: $(STAMP)  ## what each family of features adds; DATA=folder adds Ta-Feng
 	$(BIN)/python benchmarks/families.py

@@ -7,13 +7,12 @@ DATA=folder adds Ta-Feng, from `tafeng_baskets.parquet` there.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from quality import CASES, ROOT, TAFENG, Case, prepare
+from cases import ROOT, Case, possible_cases, prepare
 from rich.console import Console
 
 from features.catalogue import catalogue
@@ -112,12 +111,8 @@ def _cell(record: dict[str, Any] | None, metric: str) -> str:
 def main() -> None:
     """Run all and write the results."""
     console = Console(width=200)
-    data = Path(os.environ["DATA"]) if os.environ.get("DATA") else None
     records: list[dict[str, Any]] = []
-    for case in CASES:
-        if case.data == "tafeng" and (data is None or not (data / TAFENG).exists()):
-            console.print(f"left out: {case.name}; DATA names no folder with {TAFENG}")
-            continue
+    for case, data in possible_cases():
         rows = list(ablate(case, data))
         console.print(rows_table(case.name, [{k: v for k, v in row.items() if k != "backtest"} for row in rows]))
         records += rows

@@ -1,150 +1,80 @@
 """Back-test ours beside its peers on public and simulated data; prints tables, writes results/quality.json.
 
-DATA=folder adds Ta-Feng, from `tafeng_baskets.parquet` there.
+DATA=folder adds Ta-Feng, from `tafeng_baskets.parquet` there. AUTOML=seconds adds an automatic machine-learning peer,
+which may search so long per model; `make bench-automl` makes its environment. A run that is broken off goes on where it
+was, unless the code has changed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from automl import NAME, automl
+from cases import ROOT, Case, possible_cases, prepare
 from rich.console import Console
 
-from features.programme import Horizons, Programme, load_programme, parse_programme
-from features.sources import Loaded, load_tables, tables_from_frames
 from serving.console import rows_table
 from serving.intervals import total_interval, value_rank
 from training.backtest import OURS, BacktestResult, backtest
-from training.compare import JUDGED, Standing, standing
-from training.demo_data import write_dataset
+from training.compare import JUDGED, standing
 from training.evaluate import churn_metrics, interval_coverage, uniformity_distance, value_metrics
-from training.peers import BENCH_PEERS
-from training.simulator import simulate
+from training.peers import Peer, bench_peers
 
-ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "quality.json"
-FOLDERS = {"cdnow": "data/cdnow", "complete_journey": "demo/complete_journey"}
-TAFENG = "tafeng_baskets.parquet"
-BIAS_AIM = 0.10
+PROGRESS = ROOT / "build" / "quality"
+SOURCES = ("features", "serving", "training", "benchmarks")
 LIKELY_TO_ORDER = 0.3
+SHOWN = ("model", "auc", "log_loss", "brier", "gini", "rmse", "tweedie_deviance", "total_bias", "ece", "ece_band")
+
+Record = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Case:
-    """A back-test: a programme's data, a date, and the days to look ahead."""
-
-    data: str
-    as_of: str
-    days: int
-    season: float | None = None
-    trend_per_year: float = 0.0
-    seed: int = 0
-
-    @property
-    def name(self) -> str:
-        return f"{self.data} {self.as_of} {self.days}d"
+def judge(case: Case, result: BacktestResult) -> list[Record]:
+    """Return one flat record per model; ours also says how it stands against the best peer, and how sure it was."""
+    rows = [_metrics(case, model, result) for model in result.predictions]
+    rows[0] |= {**_standing(result), **_uncertainty(result)}
+    return rows
 
 
-CASES = (
-    Case("cdnow", "1997-10-01", 91),
-    Case("cdnow", "1998-04-01", 91),
-    Case("complete_journey", "2017-10-01", 91),
-    Case("complete_journey", "2017-12-02", 28),
-    Case("tafeng", "2001-02-01", 28),
-    Case("simulated season", "2024-10-01", 91, season=1.0, trend_per_year=0.05, seed=41),
-    Case("simulated strong season, decline", "2025-01-01", 91, season=2.0, trend_per_year=-0.3, seed=42),
-    Case("simulated growth, no season", "2024-10-01", 91, season=0.0, trend_per_year=0.4, seed=43),
-)
-SIMULATED_MEMBERS = 5_000
-SIMULATED_WEEKS = 118
-
-
-def prepare(case: Case, data: Path | None) -> tuple[Programme, Loaded]:
-    """Load a case's tables, and the programme with the case's horizons."""
-    if case.season is not None:
-        programme, loaded = _simulated(case)
-    elif case.data == "tafeng":
-        assert data is not None
-        programme, loaded = _tafeng(data)
-    else:
-        programme, loaded = _public(case.data)
-    horizons = Horizons(churn_days=case.days, value_days=case.days)
-    return programme.model_copy(update={"horizons": horizons}), loaded
-
-
-@lru_cache(maxsize=1)
-def _public(dataset: str) -> tuple[Programme, Loaded]:
-    write_dataset(dataset, ROOT / FOLDERS[dataset])
-    programme = load_programme(ROOT / "programmes" / f"{dataset}.toml")
-    return programme, load_tables(programme)
-
-
-def _simulated(case: Case) -> tuple[Programme, Loaded]:
-    programme = load_programme(ROOT / "programme.toml")
-    simulation = simulate(
-        SIMULATED_MEMBERS,
-        SIMULATED_WEEKS,
-        case.seed,
-        programme=programme,
-        season=case.season or 0.0,
-        trend_per_year=case.trend_per_year,
-    )
-    return programme, tables_from_frames(programme, **simulation.tables)
-
-
-def _tafeng(data: Path) -> tuple[Programme, Loaded]:
-    settings = {
-        "name": "Ta-Feng",
-        "currency": "TWD",
-        "timezone": "Asia/Taipei",
-        "data": {"orders": {"path": TAFENG}},
-        "guardrails": {"consent_default": True},
+def _metrics(case: Case, model: str, result: BacktestResult) -> Record:
+    predicted = result.predictions[model]
+    churn = churn_metrics(result.members["churned"], predicted["churn_probability"])
+    value = value_metrics(result.members["value"], predicted["expected_value"])
+    return {
+        "backtest": case.name,
+        "model": model,
+        **{name: churn[name] for name in ("auc", "log_loss", "brier")},
+        "gini": value["normalised_gini"],
+        **{name: value[name] for name in ("rmse", "tweedie_deviance", "total_bias")},
+        "ece": churn["ece"],
+        "ece_band": [churn["ece_band_low"], churn["ece_band_high"]],
+        "n": len(result.members),
     }
-    programme = parse_programme(settings, folder=data)
-    baskets = pd.read_parquet(data / TAFENG)
-    orders = pd.DataFrame(
-        {
-            "order_id": [str(row) for row in range(len(baskets))],
-            "member_id": baskets["CUSTOMER_ID"].astype(str),
-            "ordered_at": baskets["date"],
-            "net_amount": baskets["sales"].astype(float),
-        }
-    )
-    return programme, tables_from_frames(programme, orders=orders)
 
 
-def records(case: Case, result: BacktestResult) -> Iterator[dict[str, Any]]:
-    """Yield one flat record per model."""
-    for model, predicted in result.predictions.items():
-        churn = churn_metrics(result.members["churned"], predicted["churn_probability"])
-        value = value_metrics(result.members["value"], predicted["expected_value"])
-        yield {
-            "backtest": case.name,
-            "model": model,
-            **{name: churn[name] for name in ("auc", "log_loss", "brier")},
-            "gini": value["normalised_gini"],
-            **{name: value[name] for name in ("rmse", "tweedie_deviance", "total_bias")},
-            "ece": churn["ece"],
-            "ece_band": [churn["ece_band_low"], churn["ece_band_high"]],
-            "n": len(result.members),
-        }
-
-
-def standings(result: BacktestResult) -> list[Standing]:
-    """Compare ours with the best peer in every metric."""
+def _standing(result: BacktestResult) -> Record:
+    """Compare ours with the best peer in every metric, by paired bootstrap."""
     peers = {name: each for name, each in result.predictions.items() if name != OURS}
-    return [standing(metric, result.members, result.predictions[OURS], peers) for metric in JUDGED]
+    found = [standing(metric, result.members, result.predictions[OURS], peers) for metric in JUDGED]
+    return {
+        f"{each.metric}_{what}": value
+        for each in found
+        for what, value in {
+            "best_peer": each.best_peer,
+            "verdict": each.verdict,
+            "difference": [each.difference.low, each.difference.high],
+        }.items()
+    }
 
 
-def uncertainty(case: Case, result: BacktestResult) -> dict[str, Any]:
+def _uncertainty(result: BacktestResult) -> Record:
     """Hold our intervals and predictive distributions against what happened."""
     members, spread = result.members, result.bundle.value_spread
     chance, if_active = (members[name].to_numpy() for name in ("order_probability", "value_if_active"))
@@ -152,79 +82,109 @@ def uncertainty(case: Case, result: BacktestResult) -> dict[str, Any]:
     total = total_interval(chance, if_active, spread, level_margin=result.bundle.level_margin)
     actual = float(members["value"].sum())
     return {
-        "backtest": case.name,
         "coverage_80": interval_coverage(likely["value"], likely["expected_value_low"], likely["expected_value_high"]),
         "members_covered": len(likely),
         "pit_distance": uniformity_distance(value_rank(members["value"].to_numpy(), chance, if_active, spread)),
         "total_low": total.low / actual - 1,
-        "total_bias": total.value / actual - 1,
         "total_high": total.high / actual - 1,
         "total_covered": total.low <= actual <= total.high,
     }
 
 
-def shown(row: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what the title says, and write the band as text."""
-    low, high = row["ece_band"]
-    rest = {name: value for name, value in row.items() if name not in ("backtest", "n")}
-    return {**rest, "ece_band": f"{low:.3f}-{high:.3f}"}
+def peers_of(case: Case) -> Mapping[str, Peer]:
+    """Return the peers to beat."""
+    seconds = int(os.environ.get("AUTOML") or 0)
+    return bench_peers(case.days) | ({NAME: automl(seconds)} if seconds else {})
 
 
-def summary(found: list[Standing], ours: dict[str, Any]) -> dict[str, str]:
-    """Say per metric how ours stands, in one row per back-test."""
-    _, high = ours["ece_band"]
-    return {
-        "backtest": ours["backtest"],
-        **{each.metric: each.verdict for each in found},
-        "total_bias": f"{ours['total_bias']:+.1%}" + ("" if abs(ours["total_bias"]) <= BIAS_AIM else " (missed)"),
-        "ece": f"{ours['ece']:.3f}" + ("" if ours["ece"] <= high else f" (above {high:.3f})"),
-    }
+def run(case: Case, data: Path | None) -> list[Record]:
+    """Back-test one case, or read what a run of the same code found."""
+    kept = PROGRESS / _code() / f"{case.name}.json"
+    if kept.exists():
+        found: list[Record] = json.loads(kept.read_text(encoding="utf-8"))
+        return found
+    programme, loaded = prepare(case, data)
+    rows = judge(case, backtest(loaded, programme.instant(case.as_of), programme, peers=peers_of(case)))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(_json(rows), encoding="utf-8")
+    return rows
 
 
 def main() -> None:
     """Run all back-tests and write the results."""
     console = Console(width=200)
-    data = Path(os.environ["DATA"]) if os.environ.get("DATA") else None
-    results: list[dict[str, Any]] = []
-    verdicts, uncertainties = [], []
-    for case in CASES:
-        if case.data == "tafeng" and data is None:
-            console.print(f"left out: {case.name}; it needs DATA, a folder with {TAFENG}\n")
-            continue
+    results: list[Record] = []
+    for case, data in possible_cases():
         started = perf_counter()
-        programme, loaded = prepare(case, data)
-        result = backtest(loaded, programme.instant(case.as_of), programme, peers=BENCH_PEERS)
-        rows = list(records(case, result))
-        found = standings(result)
+        rows = run(case, data)
         results += rows
-        _write(results)
-        verdicts.append(summary(found, rows[0]))
-        uncertainties.append(uncertainty(case, result))
-        seconds = perf_counter() - started
-        console.print(rows_table(f"{case.name}: {len(result.members):,} members, {seconds:.0f} s", [*map(shown, rows)]))
-        console.print(rows_table("ours against the best peer", [*map(_compared, found)]), "")
-    console.print(rows_table("Against the best peer, by paired 95 % bootstrap intervals", verdicts))
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(_json(results), encoding="utf-8")
+        title = f"{case.name}: {rows[0]['n']:,} members, {perf_counter() - started:.0f} s"
+        console.print(rows_table(title, [{name: _text(row[name]) for name in SHOWN} for row in rows]))
+        console.print(rows_table("ours against the best peer", [*_compared(rows)]), "")
+    ours = [row for row in results if row["model"] == OURS]
+    console.print(rows_table("Ours against the best peer, by paired 95 % bootstrap intervals", [*map(_verdicts, ours)]))
     console.print(
-        rows_table("Our 80 % intervals, predictive distributions, and 90 % interval of the total", uncertainties)
+        rows_table("80 % intervals, predictive distributions, 90 % interval of the total", [*map(_sure, ours)])
     )
-    console.print("left out: an automatic machine-learning peer; AutoGluon does not install beside these versions")
+    if not os.environ.get("AUTOML"):
+        console.print("left out: an automatic machine-learning peer; make bench-automl adds it")
 
 
-def _write(results: list[dict[str, Any]]) -> None:
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1, default=_plain) + "\n", encoding="utf-8")
+def _compared(rows: list[Record]) -> Iterator[Record]:
+    ours, by_model = rows[0], {row["model"]: row for row in rows}
+    for metric in JUDGED:
+        best = ours[f"{metric}_best_peer"]
+        low, high = ours[f"{metric}_difference"]
+        yield {
+            "metric": metric,
+            "ours": ours[metric],
+            "best_peer": best,
+            "peer": by_model[best][metric],
+            "difference_low": low,
+            "difference_high": high,
+            "verdict": ours[f"{metric}_verdict"],
+        }
 
 
-def _compared(found: Standing) -> dict[str, Any]:
+def _verdicts(ours: Record) -> Record:
+    verdicts = {metric: ours[f"{metric}_verdict"] for metric in JUDGED}
     return {
-        "metric": found.metric,
-        "ours": found.ours,
-        "best_peer": found.best_peer,
-        "peer": found.peer,
-        "difference_low": found.difference.low,
-        "difference_high": found.difference.high,
-        "verdict": found.verdict,
+        "backtest": ours["backtest"],
+        **verdicts,
+        **{name: _text(ours[name]) for name in ("total_bias", "ece", "ece_band")},
     }
+
+
+def _sure(ours: Record) -> Record:
+    names = (
+        "backtest",
+        "coverage_80",
+        "members_covered",
+        "pit_distance",
+        "total_low",
+        "total_bias",
+        "total_high",
+        "total_covered",
+    )
+    return {name: ours[name] for name in names}
+
+
+def _code() -> str:
+    """Return a digest of the code and the settings that results depend on."""
+    digest = hashlib.sha256(f"{os.environ.get('AUTOML')} {os.environ.get('DATA')}".encode())
+    for file in sorted(file for folder in SOURCES for file in (ROOT / folder).rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _text(value: Any) -> Any:
+    return "-".join(f"{end:.3f}" for end in value) if isinstance(value, list) else value
+
+
+def _json(rows: list[Record]) -> str:
+    return json.dumps(rows, indent=1, default=_plain) + "\n"
 
 
 def _plain(value: Any) -> Any:

@@ -91,6 +91,16 @@ class Horizons(Settings):
 
     churn_days: Days = Field(91, description="a member churns who does not order within so many days")
     value_days: Days = Field(91, description="expected value is over so many days")
+    more_days: tuple[Days, ...] = Field(
+        (), description="decisions also say how likely an order is within each of these"
+    )
+
+    @field_validator("more_days")
+    @classmethod
+    def _all_differ(cls, days: tuple[int, ...]) -> tuple[int, ...]:
+        if list(days) != sorted(set(days)):
+            raise ValueError("more_days must rise strictly")
+        return days
 
 
 class Eligible(Settings):

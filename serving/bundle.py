@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from features.errors import RefusedError
 from features.programme import Windows
 
-BUNDLE_FORMAT = 2
+BUNDLE_FORMAT = 3
 POLICY_FORMAT = 2
 MANIFEST = "manifest.json"
 BUNDLE = "bundle.json"
@@ -45,12 +45,13 @@ class Record(BaseModel):
 
 
 class BetaGeometric(Record):
-    """BG/NBD parameters; time is in weeks."""
+    """Parameters of MBG/NBD, or of BG/NBD, where nobody leaves before a repeat order; time is in weeks."""
 
     r: float = Field(gt=0)
     alpha: float = Field(gt=0)
     a: float = Field(gt=0)
     b: float = Field(gt=0)
+    leaves_after_first: bool = Field(True, description="whether members may leave after their first order already")
 
 
 class GammaGamma(Record):

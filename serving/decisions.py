@@ -16,6 +16,7 @@ from features.schemas import Tables
 from serving import advice
 from serving.bundle import ModelBundle, PolicyTable
 from serving.history import history_levels
+from serving.horizons import order_probabilities
 from serving.priors import next_order
 from serving.reasons import reasons
 from serving.records import DecisionRecord, Decisions
@@ -124,6 +125,7 @@ def decide(
         model_version=bundle.version,
         policy_version=policy_table.version if policy_table else None,
         currency=programme.currency,
+        order_within=_order_within(known.features, scores, bundle, programme),
         history_level=history_levels(known.features),
         **next_order(known.features, bundle.constants, max(bundle.churn_days, bundle.value_days)),
         reasons=_reasons(known.features, bundle, programme),
@@ -186,6 +188,13 @@ def _unsubscribed(tables: Tables, as_of: datetime) -> pd.DataFrame:
 def _reasons(features: pd.DataFrame, bundle: ModelBundle, programme: Programme) -> pd.Series:
     found = reasons(features, bundle, currency=programme.currency)
     rows = [[reason.model_dump() for reason in of_member] for of_member in found]
+    return pd.Series(rows, index=features.index, dtype=object)
+
+
+def _order_within(features: pd.DataFrame, scores: pd.DataFrame, bundle: ModelBundle, programme: Programme) -> pd.Series:
+    days = programme.horizons.more_days
+    chances = order_probabilities(features, scores, bundle, days)
+    rows = [dict(zip(map(str, days), of_member, strict=True)) for of_member in chances.tolist()]
     return pd.Series(rows, index=features.index, dtype=object)
 
 

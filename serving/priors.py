@@ -1,11 +1,12 @@
 """What the classical buy-till-you-die formulas expect of a member, from the bundle's fitted constants. Pure.
 
-BG/NBD is Fader, Hardie and Lee (2005), Gamma-Gamma is Fader and Hardie (2013). Time is in weeks. An order is an order
-day, and the first one only starts the clock: ``repeats`` counts the order days after it, ``last`` is the time from the
-first to the last order and ``age`` the time from the first order until now.
+BG/NBD is Fader, Hardie and Lee (2005), MBG/NBD is Batislam, Denizel and Filiztekin (2007), Gamma-Gamma is Fader and
+Hardie (2013). Time is in weeks. An order is an order day, and the first one only starts the clock: ``repeats`` counts
+the order days after it, ``last`` is the time from the first to the last and ``age`` that from the first until now.
 
-In BG/NBD a member leaves right after an order or not at all. Given that they are still there, the rate of orders is
-Gamma(r + repeats, alpha + age) and the chance of leaving after an order Beta(a, b + repeats), independently.
+A member leaves right after an order or not at all: in MBG/NBD after any, in BG/NBD after any but the first. Given that
+they are still there, the rate of orders is Gamma(r + repeats, alpha + age) and the chance of leaving after an order
+Beta(a, b + how often they might have left), independently.
 """
 
 from __future__ import annotations
@@ -50,10 +51,11 @@ PRIOR_INPUTS: Final = (
 
 
 def p_alive(repeats: Floats, last: Floats, age: Floats, btyd: BetaGeometric) -> Floats:
-    """Probability that a member has not left for good. Without a repeat order it is 1: nobody leaves before it."""
+    """Probability that a member has not left for good; 1 where they never might have."""
     silence = (btyd.r + repeats) * np.log((btyd.alpha + age) / (btyd.alpha + last))
-    log_odds_left = np.log(btyd.a) - np.log(btyd.b + np.maximum(repeats, 1) - 1) + silence
-    return np.where(repeats > 0, expit(-log_odds_left), 1.0)
+    chances = repeats + btyd.leaves_after_first
+    log_odds_left = np.log(btyd.a) - np.log(btyd.b + np.maximum(chances, 1) - 1) + silence
+    return np.where(chances > 0, expit(-log_odds_left), 1.0)
 
 
 def p_orders_if_alive(repeats: Floats, age: Floats, btyd: BetaGeometric, weeks: float) -> Floats:
@@ -67,15 +69,16 @@ def orders_if_alive(repeats: Floats, age: Floats, btyd: BetaGeometric, weeks: fl
     The published 2F1(r + x, b + x; a + b + x - 1; z) overflows for frequent buyers; Euler's transformation takes x out
     of its numerator. The poles at a = 1 and a + b + x = 1 are removable, so the formula is taken a hair beside them.
     Where a or b is so large that it still overflows, the chance of leaving hardly varies and its mean stands in.
+    MBG/NBD is the same with b + 1 for b: who is still there has stayed once more.
     """
-    a_less_1 = _off_zero(np.array([btyd.a - 1.0]))
-    c = _off_zero(btyd.a + btyd.b + repeats - 1.0)
+    a_less_1, b = _off_zero(np.array([btyd.a - 1.0])), btyd.b + btyd.leaves_after_first
+    c = _off_zero(btyd.a + b + repeats - 1.0)
     log_shrink = _log_shrink(age, btyd, weeks)
-    gauss = hyp2f1(btyd.a + btyd.b - 1.0 - btyd.r, a_less_1, c, -np.expm1(log_shrink))
+    gauss = hyp2f1(btyd.a + b - 1.0 - btyd.r, a_less_1, c, -np.expm1(log_shrink))
     with np.errstate(invalid="ignore", over="ignore"):
         orders = c / a_less_1 * (1.0 - np.exp(a_less_1 * log_shrink) * gauss)
     rate = (btyd.r + repeats) / (btyd.alpha + age)
-    leaves = btyd.a / (btyd.a + btyd.b + repeats)
+    leaves = btyd.a / (btyd.a + b + repeats)
     if_leaving_is_fixed = -np.expm1(-(btyd.r + repeats) * np.log1p(leaves * weeks / (btyd.alpha + age))) / leaves
     orders = np.where(np.isfinite(orders), orders, if_leaving_is_fixed)
     return np.clip(orders, p_orders_if_alive(repeats, age, btyd, weeks), rate * weeks)
@@ -89,6 +92,11 @@ def p_orders(repeats: Floats, last: Floats, age: Floats, btyd: BetaGeometric, we
 def expected_orders(repeats: Floats, last: Floats, age: Floats, btyd: BetaGeometric, weeks: float) -> Floats:
     """Orders to expect in the coming weeks."""
     return p_alive(repeats, last, age, btyd) * orders_if_alive(repeats, age, btyd, weeks)
+
+
+def order_log_odds(features: pd.DataFrame, constants: FittedConstants, days: int) -> Floats:
+    """Log-odds of an order within so many days, row by row, no surer than one in a thousand."""
+    return _finite_logit(p_orders(*_clock(features), constants.btyd, days / DAYS_PER_WEEK))
 
 
 def expected_spend(repeats: Floats, mean_value: Floats, spend: GammaGamma) -> Floats:
@@ -156,7 +164,7 @@ def prior_columns(features: pd.DataFrame, constants: FittedConstants, churn_days
     Members who never ordered are taken as if joining had been their first order: every column but ``prior_overdue``
     is finite for everybody, as a model's starting point must be. ``prior_p_orders``, ``prior_expected_*`` and
     ``prior_value_if_active`` look ``value_days`` ahead; the three on the link scale start the models, and are no surer
-    than one in a thousand: BG/NBD is too sure of frequent buyers who fall silent for trees to correct.
+    than one in a thousand: the formulas are too sure of frequent buyers who fall silent for trees to correct.
     """
     repeats, last, age = _clock(features)
     btyd, weeks = constants.btyd, value_days / DAYS_PER_WEEK
@@ -165,7 +173,6 @@ def prior_columns(features: pd.DataFrame, constants: FittedConstants, churn_days
     orders_alive = orders_if_alive(repeats, age, btyd, weeks)
     per_order = _value_per_order(repeats, features["repeat_value_mean"].to_numpy(np.float64), constants)
     value_if_active = per_order * orders_alive / p_if_alive
-    churn_p_orders = p_orders(repeats, last, age, btyd, churn_days / DAYS_PER_WEEK)
     recency = features["recency_days"].to_numpy(np.float64)
     columns = {
         "prior_p_alive": alive,
@@ -175,7 +182,7 @@ def prior_columns(features: pd.DataFrame, constants: FittedConstants, churn_days
         "prior_expected_value": alive * orders_alive * per_order,
         "prior_value_if_active": value_if_active,
         "prior_overdue": recency / typical_gap_days(features, constants, PRIOR_GAPS),
-        "prior_churn_logit": -_finite_logit(churn_p_orders),
+        "prior_churn_logit": -order_log_odds(features, constants, churn_days),
         "prior_orders_logit": _finite_logit(alive * p_if_alive),
         "prior_log_value": np.log(value_if_active.clip(min=VALUE_FLOOR)),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import NoneType
-from typing import Annotated, Literal, get_args, get_type_hints
+from typing import Annotated, Literal, get_args, get_origin, get_type_hints
 
 import pandas as pd
 import pandera.pandas as pa
@@ -49,6 +49,10 @@ class DecisionRecord(Strict):
     currency: str
     churn_probability: Probability
     order_probability: Probability
+    order_within: dict[str, Probability] = Field(
+        description="probability of an order within each number of days in `more_days` of the programme file",
+        examples=[{"28": 0.2, "182": 0.55}],
+    )
     expected_value: float
     expected_value_low: float = Field(description="start of the 80 % interval; 0 where no order is likely enough")
     expected_value_high: float = Field(description="end of the 80 % interval")
@@ -87,12 +91,17 @@ class DecisionRecord(Strict):
 
 
 _OPTIONAL = {name for name, kind in get_type_hints(DecisionRecord).items() if NoneType in get_args(kind)}
-_NUMBERS = {name for name, kind in get_type_hints(DecisionRecord).items() if float in (kind, *get_args(kind))}
+_MAPS = {name for name, kind in get_type_hints(DecisionRecord).items() if get_origin(kind) is dict}
+_NUMBERS = {
+    name
+    for name, kind in get_type_hints(DecisionRecord).items()
+    if float in (kind, *get_args(kind)) and name not in _MAPS
+}
 _PROBABILITIES = ("churn_probability", "order_probability", "active_probability", "assigned_probability")
 
 
 def _column(name: str) -> pa.Column:
-    if name in ("reasons", "probabilities"):
+    if name == "reasons" or name in _MAPS:
         return pa.Column(object)
     checks = [pa.Check.in_range(0, 1)] if name in _PROBABILITIES else []
     return pa.Column(
@@ -103,7 +112,7 @@ def _column(name: str) -> pa.Column:
 Decisions = pa.DataFrameSchema(
     {name: _column(name) for name in DecisionRecord.model_fields}, strict=True, ordered=True, coerce=True
 )
-"""A frame of decision records, one row per member; ``reasons`` holds lists of mappings, ``probabilities`` mappings."""
+"""A frame of decision records, one row per member; ``reasons`` holds lists of mappings; maps are mappings."""
 
 _ARROW_REASON = pyarrow.struct(
     {name: pyarrow.float64() if name.endswith("_value") else pyarrow.string() for name in Reason.model_fields}
@@ -113,7 +122,7 @@ _ARROW_REASON = pyarrow.struct(
 def _arrow_type(name: str) -> pyarrow.DataType:
     if name == "reasons":
         return pyarrow.list_(_ARROW_REASON)
-    if name == "probabilities":
+    if name in _MAPS:
         return pyarrow.map_(pyarrow.string(), pyarrow.float64())
     if name == "as_of":
         return pyarrow.dictionary(pyarrow.int32(), pyarrow.string())

@@ -49,6 +49,7 @@ currency = "CNY"
 [horizons]
 churn_days = 56
 value_days = 91
+more_days = [28, 182]
 
 [eligible]
 ordered_within_days = 300
@@ -242,6 +243,7 @@ def decision(member_id: str = "m001", **changed: Any) -> DecisionRecord:
         "currency": "CNY",
         "churn_probability": 0.1 + 0.2,
         "order_probability": 0.7,
+        "order_within": {"28": 0.3, "182": 0.9},
         "expected_value": 70.0,
         "expected_value_low": 0.0,
         "expected_value_high": 130.0,

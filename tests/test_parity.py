@@ -60,6 +60,7 @@ def test_there_is_something_to_compare(published):
     assert len(published.records) > 20
     assert {record.assigned_by for record in published.records.values()} == {"policy", "holdout", None}
     assert {len(record.reasons) for record in published.records.values()} == {3}
+    assert {tuple(record.order_within) for record in published.records.values()} == {("28", "182")}
 
 
 @pytest.mark.parametrize("form", [by_id, by_history])

@@ -1,4 +1,4 @@
-"""Buy-till-you-die models by maximum likelihood: when members order (BG/NBD) and how much (Gamma-Gamma).
+"""Buy-till-you-die models by maximum likelihood: when members order (MBG/NBD, BG/NBD) and how much (Gamma-Gamma).
 
 Both searches run over logarithms of the parameters with the analytic gradient. A weak penalty, the distance from a
 centre taken from the data, decides what the data leave open: a handful of members, nobody repeating or everybody
@@ -8,6 +8,7 @@ fades as evidence comes in.
 References
 ----------
 Fader, Hardie and Lee (2005), "Counting Your Customers" the Easy Way: An Alternative to the Pareto/NBD Model.
+Batislam, Denizel and Filiztekin (2007), Empirical Validation and Comparison of Models for Customer Base Analysis.
 Fader and Hardie (2013), The Gamma-Gamma Model of Monetary Value.
 """
 
@@ -34,9 +35,14 @@ _SHORTEST_AGE = 1e-9
 
 
 def fit_beta_geometric(
-    frequency: ArrayLike, recency: ArrayLike, age: ArrayLike, *, penalty: float = PENALTY
+    frequency: ArrayLike,
+    recency: ArrayLike,
+    age: ArrayLike,
+    *,
+    leaves_after_first: bool = True,
+    penalty: float = PENALTY,
 ) -> BetaGeometric:
-    """Fit the BG/NBD model to members' order histories.
+    """Fit MBG/NBD or BG/NBD to members' order histories.
 
     Parameters
     ----------
@@ -46,6 +52,9 @@ def fit_beta_geometric(
         Time from the first order to the last; 0 for members with one order.
     age
         Time from the first order to now. The parameters are in its unit.
+    leaves_after_first
+        Whether members may leave after their first order already, as MBG/NBD has it; BG/NBD lets them leave after
+        repeat orders only.
     penalty
         Weight of the squared distance of the log parameters from their centre; 0 is plain maximum likelihood.
     """
@@ -54,22 +63,22 @@ def fit_beta_geometric(
     total_age = float(histories.weight @ histories.age)
     time_per_order = total_age / (total_orders + 0.5) if total_age > _SHORTEST_AGE else 1.0
     logs = _maximise(
-        lambda logs: _beta_geometric(logs, histories),
+        lambda logs: _beta_geometric(logs, histories, int(leaves_after_first)),
         centre=np.log([1.0, time_per_order, 1.0, 3.0]),
         reach=np.full(4, _FAR),
         penalty=penalty,
         members=histories.weight.sum(),
     )
     r, alpha, a, b = np.exp(logs).tolist()
-    return BetaGeometric(r=r, alpha=alpha, a=a, b=b)
+    return BetaGeometric(r=r, alpha=alpha, a=a, b=b, leaves_after_first=leaves_after_first)
 
 
 def beta_geometric_log_likelihood(
     parameters: BetaGeometric, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
 ) -> float:
-    """Return the log likelihood of the histories under a BG/NBD model."""
+    """Return the log likelihood of the histories under an MBG/NBD or BG/NBD model."""
     logs = np.log([parameters.r, parameters.alpha, parameters.a, parameters.b])
-    return _beta_geometric(logs, _histories(frequency, recency, age))[0]
+    return _beta_geometric(logs, _histories(frequency, recency, age), int(parameters.leaves_after_first))[0]
 
 
 def fit_gamma_gamma(frequency: ArrayLike, mean_value: ArrayLike, *, penalty: float = PENALTY) -> GammaGamma:
@@ -157,29 +166,30 @@ def _distinct(*columns: ArrayLike) -> tuple[Floats, Floats]:
     return distinct, counts.astype(np.float64)
 
 
-def _beta_geometric(logs: Floats, histories: _Histories) -> tuple[float, Floats]:
-    """Return the BG/NBD log likelihood and its gradient, both in the log parameters.
+def _beta_geometric(logs: Floats, histories: _Histories, first: int) -> tuple[float, Floats]:
+    """Return the log likelihood and its gradient, both in the log parameters.
 
-    A member is still alive, or dropped out right after the last of at least one repeat orders: equation 6 of the
-    paper, as a sum over orders, where the gamma functions are, and one over histories.
+    A member is still alive, or left right after the last order: equation 6 of the BG/NBD paper, as a sum over orders,
+    where the gamma functions are, and one over histories. ``first`` is 1 where they may leave after the first order.
     """
     r, alpha, a, b = np.exp(logs)
     frequency, recency, age, weight, orders, orders_weight = histories
+    chances, chances_by_orders = frequency + first, orders + first
     members = weight.sum()
     log_age, log_recency = np.log(alpha + age), np.log(alpha + recency)
-    last_draw = b + np.maximum(frequency, 1.0) - 1.0
+    last_draw = b + np.maximum(chances, 1.0) - 1.0
     alive = -(r + frequency) * log_age
-    dropped = np.where(frequency > 0, np.log(a / last_draw) - (r + frequency) * log_recency, -np.inf)
+    dropped = np.where(chances > 0, np.log(a / last_draw) - (r + frequency) * log_recency, -np.inf)
     either = np.logaddexp(alive, dropped)
     value = (
-        orders_weight @ (gammaln(r + orders) + gammaln(b + orders) - gammaln(a + b + orders))
+        orders_weight @ (gammaln(r + orders) + gammaln(b + chances_by_orders) - gammaln(a + b + chances_by_orders))
         + members * (gammaln(a + b) - gammaln(r) - gammaln(b) + r * logs[1])
         + weight @ either
     )
 
     alive_weight = weight * np.exp(alive - either)
     dropped_weight = weight * np.exp(dropped - either)
-    per_order = orders_weight @ (digamma(a + b) - digamma(a + b + orders))
+    per_order = orders_weight @ (digamma(a + b) - digamma(a + b + chances_by_orders))
     by_r = (
         orders_weight @ (digamma(r + orders) - digamma(r))
         + members * logs[1]
@@ -190,7 +200,8 @@ def _beta_geometric(logs: Floats, histories: _Histories) -> tuple[float, Floats]
         alive_weight / (alpha + age) + dropped_weight / (alpha + recency)
     )
     by_a = per_order + dropped_weight.sum() / a
-    by_b = per_order + orders_weight @ (digamma(b + orders) - digamma(b)) - dropped_weight @ (1.0 / last_draw)
+    stayed = orders_weight @ (digamma(b + chances_by_orders) - digamma(b))
+    by_b = per_order + stayed - dropped_weight @ (1.0 / last_draw)
     return float(value), np.array([r * by_r, alpha * by_alpha, a * by_a, b * by_b])
 
 

@@ -39,7 +39,7 @@ def fit_constants(features: pd.DataFrame, programme: Programme, as_of: datetime)
     high_share, mid_share = programme.tiers.high_share, programme.tiers.mid_share
     constants = FittedConstants(
         fitted_at=as_of,
-        btyd=_order_model(sample),
+        btyd=order_model(sample),
         spend=_spend_model(sample),
         median_gap_days=_typical_gap_days(buyers, otherwise=programme.horizons.churn_days),
         mean_value_per_order=_value_per_order_day(buyers),
@@ -52,11 +52,13 @@ def fit_constants(features: pd.DataFrame, programme: Programme, as_of: datetime)
     return constants.model_copy(update={"potential_value_if_active": potential})
 
 
-def _order_model(buyers: pd.DataFrame) -> BetaGeometric:
+def order_model(buyers: pd.DataFrame, *, leaves_after_first: bool = True) -> BetaGeometric:
+    """Fit MBG/NBD, or BG/NBD, to the orders in a feature table of members who have ordered."""
     return fit_beta_geometric(
         buyers["repeat_order_days"],
         buyers["first_to_last_days"] / DAYS_PER_WEEK,
         buyers["tenure_days"] / DAYS_PER_WEEK,
+        leaves_after_first=leaves_after_first,
     )
 
 

@@ -146,7 +146,7 @@ def train(
         reference_profile={name: _profile(now.features[name]) for name in names if name in now.features},
         metrics=_metrics(held_out),
     )
-    return Training(bundle, held_out, split.out_of_time, specs)
+    return Training(_at_level(bundle, now, snapshots, season), held_out, split.out_of_time, specs)
 
 
 def model_specs(programme: Programme) -> tuple[ModelSpec, ...]:

@@ -24,6 +24,10 @@ FORMULA_WEIGHT: Final = 0.75
 """Weight of the formulas, in log-odds and logs. On the development back-tests (docs/models.md) it left the smallest
 error of both totals, with last year's season and without."""
 
+SHARE_OF_SEASON: Final = 0.5
+"""Of what the share of members differed by last year, what is expected again. The programme was younger then, and the
+formulas knew less of who leaves. Values, where that hardly shows, are expected to differ again in full."""
+
 SMALLEST_ERROR: Final = 0.04
 """Of the log of a total: no window was closer on average."""
 
@@ -60,7 +64,7 @@ def share_level(
         return _log_odds(snapshot.labels[spec.label].mean()) - _log_odds(expected)
 
     anchor = _log_odds(expit(formula).mean()) + _to_expect(
-        [*map(difference, snapshots)], difference(season) if season else None
+        [*map(difference, snapshots)], SHARE_OF_SEASON * difference(season) if season else None
     )
     return float(expit((1 - FORMULA_WEIGHT) * _log_odds(predicted.mean()) + FORMULA_WEIGHT * anchor))
 

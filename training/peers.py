@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from serving.bundle import Floats
+from serving.priors import prior_columns
+from training.constants import order_model
 from training.snapshots import Population, Snapshot
 
 Peer = Callable[[Sequence[Snapshot], Population], pd.DataFrame]
@@ -48,9 +51,16 @@ def regression(columns: Sequence[str], snapshots: Sequence[Snapshot], now: Popul
     return _prediction(churn.predict_proba(asked)[:, 1], value.predict(asked))
 
 
-def buy_till_you_die(snapshots: Sequence[Snapshot], now: Population) -> pd.DataFrame:
-    """Take the priors alone: BG/NBD and Gamma-Gamma, fitted at the date itself."""
+def formulas(snapshots: Sequence[Snapshot], now: Population) -> pd.DataFrame:
+    """Take the priors alone: MBG/NBD and Gamma-Gamma, fitted at the date itself."""
     return _prediction(expit(now.priors["prior_churn_logit"].to_numpy()), now.priors["prior_expected_value"].to_numpy())
+
+
+def bg_nbd(days: int, snapshots: Sequence[Snapshot], now: Population) -> pd.DataFrame:
+    """Fit BG/NBD to the eligible members instead and look so many days ahead; Gamma-Gamma stays."""
+    btyd = order_model(now.features[now.features["order_days"] > 0], leaves_after_first=False)
+    priors = prior_columns(now.features, now.constants.model_copy(update={"btyd": btyd}), days, days)
+    return formulas(snapshots, replace(now, priors=priors))
 
 
 def plain_lightgbm(snapshots: Sequence[Snapshot], now: Population) -> pd.DataFrame:
@@ -95,10 +105,13 @@ PEERS: dict[str, Peer] = {
     "base rate": base_rate,
     "recency only": partial(regression, ("recency_days",)),
     "logistic on RFM": partial(regression, ("recency_days", "order_days", "value_total")),
-    "BG/NBD + Gamma-Gamma": buy_till_you_die,
+    "MBG/NBD + Gamma-Gamma": formulas,
 }
-BENCH_PEERS: dict[str, Peer] = PEERS | {"plain LightGBM": plain_lightgbm}
-"""The peers, and one that takes as long as ours."""
+
+
+def bench_peers(days: int) -> dict[str, Peer]:
+    """Return more of them, one of which takes as long as ours, for horizons of so many days."""
+    return PEERS | {"BG/NBD + Gamma-Gamma": partial(bg_nbd, days), "plain LightGBM": plain_lightgbm}
 
 
 def _logarithms(features: pd.DataFrame, columns: Sequence[str]) -> Floats:

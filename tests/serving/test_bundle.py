@@ -98,14 +98,14 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
 
 
 def test_a_newer_format_is_refused_before_anything_else_is_read(folder):
-    edit_json(folder / "manifest.json", format=3, files="laid out differently")
-    with pytest.raises(RefusedError, match="format 3, this program reads up to 2; upgrade winback"):
+    edit_json(folder / "manifest.json", format=4, files="laid out differently")
+    with pytest.raises(RefusedError, match="format 4, this program reads up to 3; upgrade winback"):
         load_bundle(folder)
 
 
 def test_an_older_format_is_refused_with_what_to_do(folder, tmp_path):
     edit_json(folder / "manifest.json", format=1, files="laid out differently")
-    with pytest.raises(RefusedError, match="format 1, of an earlier winback; this program reads 2: train again"):
+    with pytest.raises(RefusedError, match="format 1, of an earlier winback; this program reads 3: train again"):
         load_bundle(folder)
     save_policy_table(make_policy_table(), tmp_path / "policy.json")
     edit_json(tmp_path / "policy.json", format=1)

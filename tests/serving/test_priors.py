@@ -25,8 +25,9 @@ from serving.priors import (
     typical_gap_days,
 )
 
-CDNOW = BetaGeometric(r=0.243, alpha=4.414, a=0.793, b=2.426)
-BUSY = BetaGeometric(r=2.0, alpha=6.0, a=1.2, b=3.0)
+CDNOW = BetaGeometric(r=0.243, alpha=4.414, a=0.793, b=2.426, leaves_after_first=False)
+BUSY = BetaGeometric(r=2.0, alpha=6.0, a=1.2, b=3.0, leaves_after_first=False)
+FICKLE = BetaGeometric(r=0.7, alpha=5.0, a=0.9, b=1.6)
 AGE, AHEAD = 30.0, 13.0
 
 
@@ -39,12 +40,14 @@ class Lives(NamedTuple):
 
 
 def live(btyd: BetaGeometric, members: int, seed: int = 3) -> Lives:
-    """Let members order and leave as BG/NBD says, for AGE weeks and then AHEAD more."""
+    """Let members order and leave as BG/NBD or MBG/NBD says, for AGE weeks and then AHEAD more."""
     rng = np.random.default_rng(seed)
     rate, leaving = rng.gamma(btyd.r, 1 / btyd.alpha, members), rng.beta(btyd.a, btyd.b, members)
     repeats, last, ahead = np.zeros(members), np.zeros(members), np.zeros(members)
     wait = np.full(members, np.inf)
-    alive_at_age, here, now = np.ones(members, bool), np.arange(members), np.zeros(members)
+    alive_at_age = ~(btyd.leaves_after_first & (rng.random(members) < leaving))
+    here = np.flatnonzero(alive_at_age)
+    now = np.zeros(len(here))
     while len(here):
         now = now + rng.exponential(1 / np.maximum(rate[here], 1e-12))
         here, now = here[now < AGE + AHEAD], now[now < AGE + AHEAD]
@@ -64,7 +67,7 @@ def assert_mean_agrees(expected: np.ndarray, observed: np.ndarray) -> None:
     assert abs((observed - expected).mean()) < 4 * error + 1e-9
 
 
-@pytest.fixture(scope="module", params=[CDNOW, BUSY], ids=["rare", "busy"])
+@pytest.fixture(scope="module", params=[CDNOW, BUSY, FICKLE], ids=["rare", "busy", "fickle"])
 def simulated(request):
     return request.param, live(request.param, 200_000)
 
@@ -113,9 +116,16 @@ def test_spend_without_repeats_is_the_population_mean():
 positive = st.floats(-4, 4).map(lambda exponent: 10.0**exponent)
 
 
-@given(r=positive, alpha=positive, a=positive | st.just(1.0), b=positive | st.just(1.0), weeks=st.floats(0.15, 520))
-def test_formulas_are_finite_and_coherent_for_any_parameters(r, alpha, a, b, weeks):
-    btyd = BetaGeometric(r=r, alpha=alpha, a=a, b=b)
+@given(
+    r=positive,
+    alpha=positive,
+    a=positive | st.just(1.0),
+    b=positive | st.just(1.0),
+    weeks=st.floats(0.15, 520),
+    leaves_after_first=st.booleans(),
+)
+def test_formulas_are_finite_and_coherent_for_any_parameters(r, alpha, a, b, weeks, leaves_after_first):
+    btyd = BetaGeometric(r=r, alpha=alpha, a=a, b=b, leaves_after_first=leaves_after_first)
     grid = np.array([(x, s, t) for x in (0, 1, 7, 5_000) for t in (0.0, 3.0, 2_000.0) for s in (0.0, 0.5, 1.0)])
     x, age = grid[:, 0], grid[:, 2]
     alive = p_alive(x, grid[:, 1] * age, age, btyd)
@@ -132,7 +142,7 @@ def test_where_the_hypergeometric_overflows_the_stand_in_is_close():
     x, age = np.array([0.0, 3.0, 40.0]), np.array([0.2, 2.0, 20.0])
     leaving = np.random.default_rng(2).beta(160.0, 480.0 + x, (100_000, 3))
     by_chance_of_leaving = -np.expm1(-(1.0 + x) * np.log1p(leaving * 150.0 / (1.0 + age))) / leaving
-    orders = orders_if_alive(x, age, BetaGeometric(r=1.0, alpha=1.0, a=160.0, b=480.0), 150.0)
+    orders = orders_if_alive(x, age, BetaGeometric(r=1.0, alpha=1.0, a=160.0, b=479.0), 150.0)
     np.testing.assert_allclose(orders, by_chance_of_leaving.mean(axis=0), rtol=0.01)
 
 

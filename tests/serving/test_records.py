@@ -52,7 +52,14 @@ def test_a_frame_that_is_no_decision_is_refused(changed):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"churn_probability": 1.2}, {"value_at_stake": float("nan")}, {"as_of": None}, {"tier": "top"}]
+    "changed",
+    [
+        {"churn_probability": 1.2},
+        {"order_within": [{"28": 1.2}] * 2},
+        {"value_at_stake": float("nan")},
+        {"as_of": None},
+        {"tier": "top"},
+    ],
 )
 def test_records_are_made_of_a_frame_that_holds_decisions_and_of_no_other(changed):
     assert decision_records(frame()) == RECORDS

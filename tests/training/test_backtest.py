@@ -7,7 +7,7 @@ from builders import small_frames, small_programme
 from features.errors import RefusedError
 from features.sources import tables_from_frames
 from training.backtest import OURS, backtest
-from training.peers import BENCH_PEERS, PEERS
+from training.peers import PEERS, bench_peers
 
 AS_OF = "2025-09-01"
 
@@ -39,7 +39,7 @@ def test_ours_stands_beside_every_peer_in_both_tables(result):
 
 
 def test_a_peer_asked_for_besides_is_judged_too(programme, frames):
-    asked = {name: BENCH_PEERS[name] for name in ("base rate", "plain LightGBM")}
+    asked = {name: bench_peers(28)[name] for name in ("base rate", "BG/NBD + Gamma-Gamma", "plain LightGBM")}
     result = backtest(tables_from_frames(programme, **frames), programme.instant(AS_OF), programme, peers=asked)
     assert list(result.predictions) == result.churn["model"].tolist() == [OURS, *asked]
     plain = result.predictions["plain LightGBM"]

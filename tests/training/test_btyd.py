@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from training.btyd import beta_geometric_log_likelihood, fit_beta_geometric, fit_gamma_gamma
+from training.btyd import PENALTY, beta_geometric_log_likelihood, fit_beta_geometric, fit_gamma_gamma
 
 HISTORIES = st.lists(st.tuples(st.integers(0, 2000), st.floats(0, 1), st.floats(0, 2000)), max_size=12)
 SPENDS = st.lists(st.tuples(st.integers(0, 2000), st.floats(-1e9, 1e9)), max_size=12)
@@ -23,7 +23,7 @@ def cdnow_sample() -> pd.DataFrame:
 
 def test_cdnow_sample_gives_the_published_order_model(cdnow_sample):
     history = cdnow_sample["x"], cdnow_sample["t_x"], cdnow_sample["T"]
-    model = fit_beta_geometric(*history, penalty=0)
+    model = fit_beta_geometric(*history, leaves_after_first=False, penalty=0)
     assert len(cdnow_sample) == 2357
     assert model.r == pytest.approx(0.2426, abs=1e-4)
     assert model.alpha == pytest.approx(4.414, abs=1e-3)
@@ -40,9 +40,34 @@ def test_cdnow_sample_gives_the_published_spend_model(cdnow_sample):
     assert model.v == pytest.approx(15.44, abs=0.01)
 
 
-def test_with_many_members_the_penalty_hardly_matters(cdnow_sample):
+def test_cdnow_sample_gives_the_order_model_of_other_implementations(cdnow_sample):
+    """The parameters of MBG/NBD that the R package BTYDplus finds."""
+    model = fit_beta_geometric(cdnow_sample["x"], cdnow_sample["t_x"], cdnow_sample["T"], penalty=0)
+    assert model.leaves_after_first
+    assert (model.r, model.alpha, model.a, model.b) == pytest.approx((0.525, 6.183, 0.891, 1.614), abs=1e-3)
+
+
+@pytest.mark.parametrize("leaves_after_first", [False, True])
+def test_with_many_members_the_penalty_hardly_matters(cdnow_sample, leaves_after_first):
     history = cdnow_sample["x"], cdnow_sample["t_x"], cdnow_sample["T"]
-    assert beta_geometric_log_likelihood(fit_beta_geometric(*history), *history) == pytest.approx(-9582.43, abs=0.01)
+    free, penalised = (
+        beta_geometric_log_likelihood(
+            fit_beta_geometric(*history, leaves_after_first=leaves_after_first, penalty=penalty), *history
+        )
+        for penalty in (0.0, PENALTY)
+    )
+    assert penalised == pytest.approx(free, abs=0.02)
+
+
+@pytest.mark.parametrize("leaves_after_first", [False, True])
+def test_no_other_parameters_fit_better(cdnow_sample, leaves_after_first):
+    history = cdnow_sample["x"], cdnow_sample["t_x"], cdnow_sample["T"]
+    best = fit_beta_geometric(*history, leaves_after_first=leaves_after_first, penalty=0)
+    at_best = beta_geometric_log_likelihood(best, *history)
+    for name in ("r", "alpha", "a", "b"):
+        for factor in (0.98, 1.02):
+            beside = best.model_copy(update={name: getattr(best, name) * factor})
+            assert beta_geometric_log_likelihood(beside, *history) < at_best
 
 
 def test_simulated_parameters_are_recovered():

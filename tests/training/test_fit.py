@@ -13,6 +13,7 @@ from features.programme import parse_programme
 from serving.priors import prior_columns
 from serving.scoring import score
 from training.fit import split_rows, train
+from training.level import value_level
 from training.snapshots import Population, Snapshot
 
 NOW = datetime(2026, 1, 5)
@@ -160,3 +161,13 @@ def test_models_are_grown_as_told_and_otherwise_by_default(snapshots, now, learn
     assert value == learnt.specs[1]
     assert stumps.bundle.models["value"] == learnt.bundle.models["value"]
     assert stumps.bundle.models["churn"].text.count("num_leaves=2\n") > 0
+
+
+def test_values_sum_to_the_level_of_the_coming_window(snapshots):
+    now = population(NOW, seed=9)
+    bundle = train(snapshots, now, programme()).bundle
+    total = score(now.features, bundle)["expected_value"].sum()
+    by_the_trees = score(now.features, bundle.model_copy(update={"value_factor": 1.0}))["expected_value"].sum()
+    by_the_formulas = now.priors["prior_expected_value"].sum()
+    assert bundle.value_factor != 1.0
+    assert total == pytest.approx(value_level(by_the_trees, by_the_formulas, snapshots, None))

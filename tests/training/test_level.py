@@ -10,7 +10,7 @@ from builders import small_constants
 from scipy.special import expit, logit
 
 from training.churn import CHURN
-from training.level import FORMULA_WEIGHT, SEASONAL, level_margin, share_level, value_level
+from training.level import FORMULA_WEIGHT, SEASONAL, SHARE_OF_SEASON, level_margin, share_level, value_level
 from training.snapshots import Snapshot
 
 LAST_YEAR = datetime(2025, 1, 6)
@@ -53,7 +53,8 @@ def test_agreement_is_left_alone():
 def test_a_season_that_was_better_than_the_formulas_last_year_is_expected_to_be_again():
     assert share(0.3, 0.3, last_year=season(churned=0.5, value=100)) == pytest.approx(0.3)
     better = season(churned=0.2, value=200)
-    assert share(0.3, 0.3, last_year=better) == pytest.approx(expit(logit(0.3) + FORMULA_WEIGHT * logit(0.2)))
+    half_again = SHARE_OF_SEASON * logit(0.2)
+    assert share(0.3, 0.3, last_year=better) == pytest.approx(expit(logit(0.3) + FORMULA_WEIGHT * half_again))
     assert value_level(80.0, 80.0, AS_EXPECTED, better) == pytest.approx(80 * 2**FORMULA_WEIGHT)
 
 
