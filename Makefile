@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-full lint format bench-quality bench-automl bench-families bench-demo bench-evidence docs constraints clean
+.PHONY: help demo serve test test-full lint format bench-quality bench-automl bench-families bench-demo bench-evidence check-airflow docs constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -33,6 +33,7 @@ test: $(STAMP) lint  ## the core suite: Python only
 
 test-full: $(if $(SKIP_CORE),$(STAMP),test)  ## adds long tests and those that need system packages, and installs these
 	tests/system/install
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e ".[spark]"
 	$(PYTEST) -m "system or long"
 
 lint: $(STAMP)  ## ruff, mypy, import-linter
@@ -61,6 +62,11 @@ bench-demo: $(STAMP)  ## the demo's wall time and peak memory
 
 bench-evidence: $(STAMP)  ## evidence for incentives against known truth; DATA=folder adds a real test
 	DATA=$(DATA) $(BIN)/python benchmarks/evidence.py
+
+check-airflow: $(STAMP)  ## load deploy/'s DAG with Airflow, in an environment of its own
+	$(PYTHON) -m venv build/airflow
+	$(BIN)/uv pip install --quiet --python build/airflow/bin/python "apache-airflow>=3.3,<4"
+	AIRFLOW_HOME=$(CURDIR)/build/airflow/home build/airflow/bin/python deploy/check_airflow.py
 
 docs: $(STAMP)  ## write the generated tables of docs/
 	$(BIN)/python docs/generate.py
