@@ -59,9 +59,12 @@ def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.
     given = ", ".join(f"{name} AS ({query})" for name, query in inputs.items())
     plan = _plan(programme.model_dump_json(), backend.name)
     rows = backend.raw_sql(f"WITH {given} SELECT * FROM ({plan}) AS features ORDER BY member_id")  # noqa: S608 -- ours
-    features: pd.DataFrame = (
-        rows.df().astype({"member_id": "str"}).round(dict.fromkeys(feature_names(programme.windows), _DECIMALS))
-    )
+    return finished(rows.df(), programme)
+
+
+def finished(rows: pd.DataFrame, programme: Programme) -> pd.DataFrame:
+    """Round the rows of :func:`features_expression`, whatever engine made them, and check them as a FeatureTable."""
+    features = rows.astype({"member_id": "str"}).round(dict.fromkeys(feature_names(programme.windows), _DECIMALS))
     _FEATURE_TABLE.validate(features)
     return features
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
@@ -170,18 +171,26 @@ def refuse_later_effects(policy_table: PolicyTable | None, programme: Programme,
         )
 
 
-def _contacts(tables: Tables, as_of: datetime, programme: Programme) -> pd.DataFrame | None:
+def known_contacts(tables: Tables, as_of: datetime) -> ir.Table:
+    """Return the consents stated before as_of, lazily."""
     contacts = tables.contacts
-    known = contacts.filter(contacts.updated_at.isnull() | (contacts.updated_at < as_of))  # noqa: PD003 -- Ibis
-    rows = known.to_pyarrow().to_pandas()
+    return contacts.filter(contacts.updated_at.isnull() | (contacts.updated_at < as_of))  # noqa: PD003 -- Ibis
+
+
+def known_unsubscribed(tables: Tables, as_of: datetime) -> ir.Table:
+    """Return `member_id`, `channel` and `updated_at` of the unsubscribe events known before as_of, lazily."""
+    events = tables.events
+    known = events.filter(events.event == "unsubscribe", events.occurred_at < as_of, events.recorded_at < as_of)
+    return known.select("member_id", "channel", updated_at="occurred_at")
+
+
+def _contacts(tables: Tables, as_of: datetime, programme: Programme) -> pd.DataFrame | None:
+    rows = known_contacts(tables, as_of).to_pyarrow().to_pandas()
     return None if programme.data.contacts is None and rows.empty else rows
 
 
 def _unsubscribed(tables: Tables, as_of: datetime) -> pd.DataFrame:
-    events = tables.events
-    known = events.filter(events.event == "unsubscribe", events.occurred_at < as_of, events.recorded_at < as_of)
-    named = known.select("member_id", "channel", updated_at="occurred_at")
-    rows: pd.DataFrame = named.to_pyarrow().to_pandas()
+    rows: pd.DataFrame = known_unsubscribed(tables, as_of).to_pyarrow().to_pandas()
     return rows
 
 

@@ -1,0 +1,179 @@
+"""The weekly decisions on Spark: the same plan of the features and the same `decide`, part by part on its workers.
+
+Ibis compiles the features to Spark's SQL. Workers read the canonical tables from Parquet, so the folder these are in
+must be one they all see.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.build import features_expression, finished
+from features.errors import RefusedError
+from features.programme import Programme
+from features.schemas import Tables
+from serving.bundle import ModelBundle, PolicyTable
+from serving.decisions import Candidates, decide, is_eligible, known_contacts, known_unsubscribed
+from serving.records import DECISIONS_ARROW, decision_table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+ROWS_PER_PART: Final = 20_000
+_SETTINGS: Final = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.timestampType": "TIMESTAMP_NTZ",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_PART),
+}
+_LOCAL: Final = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+
+
+def open_spark(master: str) -> SparkSession:
+    """Return a Spark session at a master, e.g. ``local[*]`` or ``spark://host:7077``.
+
+    Raises
+    ------
+    RefusedError
+        If Spark or Java is not there, or the master does not answer.
+    """
+    try:
+        from pyspark.errors import PySparkException
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise RefusedError("Spark is not installed: install winback[spark]") from error
+    builder = SparkSession.builder.appName("winback").master(master)
+    settings = _SETTINGS
+    if master.startswith("local"):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        settings = _SETTINGS | _LOCAL
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    try:
+        return builder.getOrCreate()
+    except PySparkException as error:
+        raise RefusedError(f"no Spark at {master}: it needs Java 17, and a master that answers ({error})") from error
+
+
+def to_spark(session: SparkSession, tables: Tables, folder: Path) -> Tables:
+    """Write canonical tables to Parquet files and return them as Spark reads them.
+
+    Parameters
+    ----------
+    session
+        Spark.
+    tables
+        Canonical tables on DuckDB, which writes them without holding them in memory.
+    folder
+        Where to; every worker must see it under this name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    duckdb, spark = tables.orders.get_backend(), ibis.pyspark.connect(session)
+    on_spark = {}
+    for name in (field.name for field in fields(Tables)):
+        file = folder / f"{name}.parquet"
+        duckdb.raw_sql(f"copy ({ibis.to_sql(getattr(tables, name))}) to '{file}' (format parquet)")
+        on_spark[name] = spark.read_parquet(file, table_name=f"winback_{name}")
+    return Tables(**on_spark)
+
+
+def features_on_spark(session: SparkSession, tables: Tables, as_of: datetime, programme: Programme) -> pd.DataFrame:
+    """Compute the FeatureTable of tables on Spark; equal to :func:`features.build.build_features` on DuckDB."""
+    rows = _frame(session, features_expression(tables, as_of, programme)).orderBy("member_id").toArrow()
+    return finished(rows.to_pandas(), programme)
+
+
+def decide_on_spark(
+    session: SparkSession,
+    tables: Tables,
+    as_of: datetime,
+    bundle: ModelBundle,
+    policy_table: PolicyTable | None,
+    programme: Programme,
+) -> DataFrame:
+    """Decide about every eligible member, in parts, where Spark has put them.
+
+    Parameters
+    ----------
+    session, tables
+        Spark, and the canonical tables on it; see :func:`to_spark`.
+    as_of, bundle, policy_table, programme
+        As for :func:`serving.decisions.decide_members`.
+
+    Returns
+    -------
+    pyspark.sql.DataFrame
+        Lazy; one row per member with the fields of :class:`serving.records.DecisionRecord`, in no order.
+    """
+    from pyspark.sql import functions
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    members = _frame(session, features_expression(tables, as_of, programme))
+    for name, rows in _CONSENT.items():
+        found = _frame(session, rows(tables, as_of))
+        columns = [column for column in found.columns if column != "member_id"]
+        listed = functions.collect_list(functions.struct(*columns)).alias(name)
+        members = members.join(found.groupBy("member_id").agg(listed), "member_id", "left")
+    decider = _Decider(as_of, bundle, policy_table, programme, has_contacts=programme.data.contacts is not None)
+    return members.mapInArrow(decider, from_arrow_schema(_PLAIN))
+
+
+_CONSENT: Final = {"contacts": known_contacts, "unsubscribed": known_unsubscribed}
+
+_PLAIN: Final = pa.schema(
+    {**{name: DECISIONS_ARROW.field(name).type for name in DECISIONS_ARROW.names}, "as_of": pa.string()}
+)
+"""The schema of decisions without the dictionary of `as_of`, which Spark does not know."""
+
+
+@dataclass(frozen=True)
+class _Decider:
+    """Decides about the members of one part, on a worker."""
+
+    as_of: datetime
+    bundle: ModelBundle
+    policy_table: PolicyTable | None
+    programme: Programme
+    has_contacts: bool
+
+    def __call__(self, parts: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for part in parts:
+            known = self._candidates(pa.Table.from_batches([part]))
+            if not known.features.empty:
+                decided = decide(known, self.bundle, self.policy_table, self.programme)
+                yield from decision_table(decided).cast(_PLAIN).to_batches()
+
+    def _candidates(self, part: pa.Table) -> Candidates:
+        lists = {name: _rows(part, name) for name in _CONSENT}
+        features = finished(part.drop_columns(list(_CONSENT)).to_pandas(), self.programme)
+        chosen = is_eligible(features, self.programme)
+        return Candidates(
+            as_of=self.as_of,
+            features=features[chosen].reset_index(drop=True),
+            contacts=lists["contacts"] if self.has_contacts else None,
+            unsubscribed=lists["unsubscribed"],
+            not_eligible=tuple(features.loc[~chosen, "member_id"]),
+        )
+
+
+def _frame(session: SparkSession, table: ibis.Table) -> DataFrame:
+    return session.sql(ibis.to_sql(table, dialect="pyspark"))
+
+
+def _rows(part: pa.Table, name: str) -> pd.DataFrame:
+    """Lay a column of lists of structs out as the rows they are, with the member each belongs to."""
+    column = part.column(name).combine_chunks()
+    fields_ = pa.Table.from_struct_array(pc.list_flatten(column))
+    owners = part.column("member_id").take(pc.list_parent_indices(column))
+    rows: pd.DataFrame = fields_.append_column("member_id", owners).to_pandas()
+    return rows
