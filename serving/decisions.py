@@ -196,8 +196,7 @@ def _unsubscribed(tables: Tables, as_of: datetime) -> pd.DataFrame:
 
 def _reasons(features: pd.DataFrame, bundle: ModelBundle, programme: Programme) -> pd.Series:
     found = reasons(features, bundle, currency=programme.currency)
-    rows = [[reason.model_dump() for reason in of_member] for of_member in found]
-    return pd.Series(rows, index=features.index, dtype=object)
+    return pd.Series(pd.arrays.ArrowExtensionArray(found), index=features.index)
 
 
 def _order_within(features: pd.DataFrame, scores: pd.DataFrame, bundle: ModelBundle, programme: Programme) -> pd.Series:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from serving.attribution import shap_values
 from serving.bundle import Floats, ModelBundle
-from serving.records import Reason
-from serving.scoring import join_inputs, predict, priors_of, refuse_unfit
+from serving.scoring import join_inputs, priors_of, refuse_unfit
 from serving.wording import sentences, vocabulary
 
 Whole = NDArray[np.int64]
@@ -82,8 +83,8 @@ def contributions(features: pd.DataFrame, bundle: ModelBundle) -> Contributions:
     return _contributions(_inputs(features, bundle), bundle)
 
 
-def reasons(features: pd.DataFrame, bundle: ModelBundle, *, currency: str, top: int = 3) -> list[list[Reason]]:
-    """Return each member's strongest reasons, strongest first.
+def reasons(features: pd.DataFrame, bundle: ModelBundle, *, currency: str, top: int = 3) -> pa.ListArray:
+    """Return each member's strongest reasons, strongest first: lists of the fields of :class:`serving.records.Reason`.
 
     Features that tell of the same thing share a code and their SHAP values are added; the one that moved the risk most
     in the common direction speaks for them. Reasons alike to a thousandth keep the order of the features. What does not
@@ -94,39 +95,66 @@ def reasons(features: pd.DataFrame, bundle: ModelBundle, *, currency: str, top: 
     inputs = _inputs(features, bundle)
     moved = _contributions(inputs, bundle)
     told_as = [_TOLD_AS.get(name, name) for name in moved.columns]
-    codes = [signal(name) for name in told_as]
-    signals = list(dict.fromkeys(codes))
-    belongs = np.array([[code == own for code in codes] for own in signals])
+    by_signal = _by_signal(told_as)
     whole = np.rint(moved.shap * MILLIONTHS).astype(np.int64)
-    by_signal = whole @ belongs.T
-    ranked = np.argsort(-_thousandths(by_signal), axis=1, kind="stable")[:, :top]
-    seen = inputs[told_as].to_numpy(np.float64)
-    words = vocabulary(bundle.windows, bundle.value_days)
+    sums = np.column_stack([whole[:, columns].sum(axis=1) for columns in by_signal.values()])
+    ranked = np.argsort(-_thousandths(sums), axis=1, kind="stable")[:, :top]
+    strengths = np.take_along_axis(sums, ranked, axis=1)
+    speakers = _speakers(whole, ranked, strengths, list(by_signal.values()))
 
-    found: list[list[Reason]] = [[] for _ in range(len(features))]
-    for group in ranked.T:
-        strength = np.take_along_axis(by_signal, group[:, None], axis=1)[:, 0]
-        toward = np.where(belongs[group], whole * np.sign(strength)[:, None], np.iinfo(np.int64).min)
-        speaker = toward.argmax(axis=1)
-        for row in np.flatnonzero(_thousandths(strength)):
-            name, value = told_as[speaker[row]], float(seen[row, speaker[row]])
-            en, zh = sentences(words[name], value, raises=bool(strength[row] > 0), currency=currency)
-            reason = Reason(
-                code=signals[group[row]],
-                feature=name,
-                feature_value=None if np.isnan(value) else value,
-                shap_value=float(strength[row] / MILLIONTHS),
-                en=en,
-                zh=zh,
-            )
-            found[row].append(reason)
-    return found
+    moves = _thousandths(strengths) > 0
+    rows, speaker, strength = np.nonzero(moves)[0], speakers[moves], strengths[moves]
+    values = inputs[told_as].to_numpy(np.float64)[rows, speaker]
+    en, zh = _sentences(told_as, speaker, values, strength > 0, bundle, currency)
+    fields = {
+        "code": pa.array(list(by_signal)).take(pa.array(ranked[moves])),
+        "feature": pa.array(told_as).take(pa.array(speaker)),
+        "feature_value": pa.array(values, mask=np.isnan(values)),
+        "shap_value": pa.array(strength / MILLIONTHS),
+        "en": pa.array(en, pa.string()),
+        "zh": pa.array(zh, pa.string()),
+    }
+    ends = np.concatenate([[0], np.cumsum(moves.sum(axis=1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.StructArray.from_arrays(list(fields.values()), list(fields)))
 
 
 def signal(name: str) -> str:
     """Return the reason code of a feature; one that belongs to no known signal is its own, over all its windows."""
     known = (code for code, starts in SIGNALS.items() if name.startswith(starts))
     return next(known, re.sub(r"_\d+d$", "", name))
+
+
+def _by_signal(names: Sequence[str]) -> dict[str, Whole]:
+    """Return each signal's code and the columns that tell of it, in the order of the first."""
+    columns: dict[str, list[int]] = {}
+    for column, name in enumerate(names):
+        columns.setdefault(signal(name), []).append(column)
+    return {code: np.array(of_signal) for code, of_signal in columns.items()}
+
+
+def _speakers(whole: Whole, ranked: Whole, strengths: Whole, by_signal: Sequence[Whole]) -> Whole:
+    """Return, for each signal ranked, the column that moved the risk most in the direction of all."""
+    speakers = np.zeros_like(ranked)
+    for number, columns in enumerate(by_signal):
+        rows, places = np.nonzero(ranked == number)
+        toward = whole[np.ix_(rows, columns)] * np.sign(strengths[rows, places])[:, None]
+        speakers[rows, places] = columns[toward.argmax(axis=1)]
+    return speakers
+
+
+def _sentences(
+    names: Sequence[str], speaker: Whole, values: Floats, raises: NDArray[np.bool_], bundle: ModelBundle, currency: str
+) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """Put reasons into words, English and Chinese; what is said of many is worded once."""
+    words = vocabulary(bundle.windows, bundle.value_days)
+    texts = np.empty((len(speaker), 2), dtype=object)
+    for column in np.unique(speaker):
+        for rises in (False, True):
+            rows = np.flatnonzero((speaker == column) & (raises == rises))
+            distinct, which = np.unique(values[rows], return_inverse=True)
+            worded = [sentences(words[names[column]], float(v), raises=rises, currency=currency) for v in distinct]
+            texts[rows] = np.array(worded, dtype=object).reshape(-1, 2)[which]
+    return texts[:, 0], texts[:, 1]
 
 
 def _thousandths(millionths: Whole) -> Whole:
@@ -139,8 +167,7 @@ def _inputs(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
 
 def _contributions(inputs: pd.DataFrame, bundle: ModelBundle) -> Contributions:
     model = bundle.models["churn"]
-    shap = predict(model, join_inputs(inputs, inputs, bundle.feature_names), pred_contrib=True)
-    values, base = shap[:, :-1], float(shap[0, -1]) if len(shap) else 0.0
+    values, base = shap_values(model, join_inputs(inputs, inputs, bundle.feature_names))
     if model.offset is None:
         return Contributions(bundle.feature_names, values, base)
     offset = model.offset_weight * (inputs[model.offset].to_numpy(np.float64) - model.offset_mean)

@@ -102,7 +102,7 @@ _PROBABILITIES = ("churn_probability", "order_probability", "active_probability"
 
 def _column(name: str) -> pa.Column:
     if name == "reasons" or name in _MAPS:
-        return pa.Column(object)
+        return pa.Column()
     checks = [pa.Check.in_range(0, 1)] if name in _PROBABILITIES else []
     return pa.Column(
         float if name in _NUMBERS else "str", checks, nullable=name in _OPTIONAL, unique=name == "member_id"
@@ -112,7 +112,8 @@ def _column(name: str) -> pa.Column:
 Decisions = pa.DataFrameSchema(
     {name: _column(name) for name in DecisionRecord.model_fields}, strict=True, ordered=True, coerce=True
 )
-"""A frame of decision records, one row per member; ``reasons`` holds lists of mappings; maps are mappings."""
+"""A frame of decision records, one row per member; ``reasons`` holds lists of mappings; maps are mappings; as objects
+or Arrow's."""
 
 _ARROW_REASON = pyarrow.struct(
     {name: pyarrow.float64() if name.endswith("_value") else pyarrow.string() for name in Reason.model_fields}

@@ -90,10 +90,10 @@ def link_score(model: FittedModel, matrix: Floats, priors: pd.DataFrame) -> Floa
 
 def predict(model: FittedModel, matrix: Floats, **options: bool) -> Floats:
     """Run a model's trees. Small inputs use one thread: starting more costs more than it saves."""
-    booster = _booster(model.text)
+    trees = booster(model.text)
     threads = 1 if len(matrix) <= ONE_THREAD_UP_TO_ROWS else 0
     rows = matrix if len(matrix) else np.zeros((1, len(model.feature_names)))
-    return np.asarray(booster.predict(rows, num_threads=threads, **options))[: len(matrix)]
+    return np.asarray(trees.predict(rows, num_threads=threads, **options))[: len(matrix)]
 
 
 def needed_columns(bundle: ModelBundle) -> list[str]:
@@ -119,7 +119,8 @@ def refuse_unfit(features: pd.DataFrame, bundle: ModelBundle) -> None:
 
 
 @lru_cache(maxsize=16)
-def _booster(text: str) -> lgb.Booster:
+def booster(text: str) -> lgb.Booster:
+    """Return the trees a text describes, parsed once."""
     return lgb.Booster(model_str=text)
 
 

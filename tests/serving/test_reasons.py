@@ -9,7 +9,10 @@ from bundles import INPUTS, make_bundle, make_features, make_model
 from features.catalogue import catalogue
 from features.errors import RefusedError
 from features.programme import Windows
-from serving.reasons import SIGNALS, contributions, reasons, signal
+from serving import attribution
+from serving.reasons import SIGNALS, contributions, signal
+from serving.reasons import reasons as reasons_column
+from serving.records import Reason
 from serving.scoring import link_score, model_matrix, priors_of
 
 CROWDED = (
@@ -21,6 +24,10 @@ CROWDED = (
     "prior_p_orders",
     "prior_churn_logit",
 )
+
+
+def reasons(*args, **options) -> list[list[Reason]]:
+    return [[Reason(**reason) for reason in found] for found in reasons_column(*args, **options).to_pylist()]
 
 
 def crowded_features(members: int = 60) -> pd.DataFrame:
@@ -100,14 +107,14 @@ def test_the_starting_point_speaks_as_the_chance_of_an_order():
 
 def test_reasons_alike_keep_the_order_of_the_features(monkeypatch):
     shap = np.array([[0.1, -0.3001, 0.0001, 0.3004, 0.0, 0.0, 0.0]])
-    monkeypatch.setattr("serving.reasons.predict", lambda *_, **__: np.column_stack([shap[:, :6], [0.0]]))
+    monkeypatch.setattr("serving.attribution.predict", lambda *_, **__: np.column_stack([shap[:, :6], [0.0]]))
     bundle = make_bundle(models={**make_bundle().models, "churn": make_model()})
     found = reasons(make_features(1), bundle, currency="EUR")[0]
     assert [reason.feature for reason in found] == ["order_count", "open_rate_28d", "recency_days"]
 
 
 def test_what_does_not_move_the_risk_is_no_reason(monkeypatch):
-    monkeypatch.setattr("serving.reasons.predict", lambda *_, **__: np.array([[0.0, 0.2, 0, 0.0004, 0, 0, 1.0]]))
+    monkeypatch.setattr("serving.attribution.predict", lambda *_, **__: np.array([[0.0, 0.2, 0, 0.0004, 0, 0, 1.0]]))
     bundle = make_bundle(models={**make_bundle().models, "churn": make_model()})
     assert [reason.code for reason in reasons(make_features(1), bundle, currency="EUR")[0]] == ["order_count"]
 
@@ -117,6 +124,13 @@ def test_a_member_alone_gets_the_reasons_they_get_among_all():
     together = reasons(features, bundle, currency="EUR")
     for row in range(0, 300, 23):
         assert reasons(features.loc[[row]], bundle, currency="EUR") == [together[row]]
+
+
+def test_many_members_get_the_reasons_they_get_alone(monkeypatch):
+    features, bundle = make_features(600, seed=3), make_bundle()
+    one_by_one = reasons(features, bundle, currency="EUR")
+    monkeypatch.setattr(attribution, "BULK_FROM_ROWS", 600)
+    assert reasons(features, bundle, currency="EUR") == one_by_one
 
 
 def test_nobody_has_no_reasons():
