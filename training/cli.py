@@ -35,7 +35,7 @@ class Dataset(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the ``winback`` application."""
-    for run in (demo, data, simulate, train, promote, rollback, backtest, effects):
+    for run in (demo, data, simulate, train, promote, rollback, backtest, effects, policy_value):
         app.command()(run)
 
 
@@ -199,5 +199,26 @@ def effects(
         from training import run
 
         return run.effects(settings, as_of, step=step)
+
+    run_job(job, programme, json, strict=strict)
+
+
+def policy_value(
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    as_of: AsOfOption = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only offers from this date on, e.g. later than the policy.")
+    ] = None,
+    table: Annotated[Path | None, typer.Option(help="Another policy table's file; default: the current one.")] = None,
+    always: Annotated[str | None, typer.Option(help="Value sending everybody this incentive instead.")] = None,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Tell from past offers what a policy would have brought, had it assigned them."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from training import policy_value
+
+        return policy_value.policy_value(settings, as_of, since=since, table=table, always=always, step=step)
 
     run_job(job, programme, json, strict=strict)
