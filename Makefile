@@ -25,8 +25,8 @@ $(STAMP): constraints.txt pyproject.toml
 demo: $(STAMP)  ## two programmes, from raw tables to decisions and one page
 	$(BIN)/winback demo
 
-serve: $(STAMP)  ## answer the CRM on 127.0.0.1:3000
-	$(BIN)/winback serve
+serve: $(STAMP)  ## answer this machine on 127.0.0.1:3000, without keys
+	$(BIN)/winback serve --no-keys
 
 test: $(STAMP) lint  ## the core suite: Python only
 	$(PYTEST) -n 2 --dist loadfile -m "not system and not long" --cov --cov-report=term
@@ -67,6 +67,9 @@ check-airflow: $(STAMP)  ## load deploy/'s DAG with Airflow, in an environment o
 	$(PYTHON) -m venv build/airflow
 	$(BIN)/uv pip install --quiet --python build/airflow/bin/python "apache-airflow>=3.3,<4"
 	AIRFLOW_HOME=$(CURDIR)/build/airflow/home build/airflow/bin/python deploy/check_airflow.py
+
+bench-service: $(STAMP)  ## the service beside a bare BentoML echo; SOAK_SECONDS=600 of 64 callers
+	$(BIN)/python benchmarks/service.py
 
 docs: $(STAMP)  ## write the generated tables of docs/
 	$(BIN)/python docs/generate.py

@@ -52,7 +52,14 @@ One run of `winback demo` as a whole process, on two cores.
 """
 
 
-PLAIN = {"evidence": EVIDENCE, "demo": DEMO}
+SERVICE = """## The service: `make bench-service`
+
+Beside a bare BentoML `async def` endpoint that is sent, and sends back, the same answer about one stored member; both
+on the loopback address, one worker each, in one run. Cached: the members were asked about before; uncached: for the
+first time. Eight callers, unless it says otherwise.
+"""
+
+PLAIN = {"evidence": EVIDENCE, "service": SERVICE, "demo": DEMO}
 """Results of flat records, in the order of the page."""
 
 

@@ -290,6 +290,14 @@ class Output(Settings):
     )
 
 
+class Service(Settings):
+    """What the service that answers the CRM allows."""
+
+    requests_per_minute: Annotated[int, Field(ge=1)] = Field(
+        6_000, description="per key; so many may come at once, and so many per minute for long"
+    )
+
+
 class Programme(Settings):
     """A loyalty programme, as its file describes it."""
 
@@ -311,6 +319,7 @@ class Programme(Settings):
     guardrails: Guardrails = Guardrails()
     training: Training = Training()
     output: Output = Output()
+    service: Service = Service()
     folder: Path = Field(Path(), exclude=True, description="set when loaded; relative paths start here")
 
     @field_validator("timezone")

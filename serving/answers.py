@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from serving.bundle import ModelBundle, PolicyTable
 from serving.consent import require_stated
 from serving.contracts import (
     FailedItem,
+    HealthAnswer,
     History,
     ItemError,
     ModelAnswer,
@@ -40,6 +41,8 @@ class Answers:
     bundle: ModelBundle
     policy_table: PolicyTable | None
     store: Store
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """What newer than this could not be taken over, and why."""
 
     def score(self, request: ScoreRequest, *, request_id: str) -> ScoreAnswer:
         """Return one result per item, in the order asked.
@@ -73,7 +76,16 @@ class Answers:
             policy_version=self.policy_table.version if self.policy_table else None,
             evidence=self.policy_table.evidence if self.policy_table else "none",
             publication=None if publication is None else _info(publication),
+            refused=dict(self.refused),
         )
+
+    def source(self) -> object:
+        """Return what changes when the answer to the same question about members by id may."""
+        return self.store.current(), self.bundle.version, self.policy_table and self.policy_table.version
+
+    def health(self) -> HealthAnswer:
+        """Say whether everything is as it should be, without asking anybody."""
+        return HealthAnswer(status="degraded" if self.refused else "ok", refused=sorted(self.refused))
 
     def close(self) -> None:
         """Let go of the store."""

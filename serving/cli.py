@@ -17,6 +17,7 @@ from serving.console import (
     command,
     run_job,
 )
+from serving.keys_cli import app as keys_app
 from serving.loading import Step
 
 if TYPE_CHECKING:
@@ -102,15 +103,20 @@ def plan(
 def serve(
     programme: ProgrammeOption = PROGRAMME_FILE,
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+    host: Annotated[str, typer.Option(help="IP address to answer at; 0.0.0.0 is every network.")] = "127.0.0.1",
     bundle: Annotated[
         Path | None, typer.Option(help="Folder of a model bundle; default: the registry's champion.")
     ] = None,
+    keys: Annotated[bool, typer.Option(help="Ask for a key made with `winback keys add`.")] = True,
 ) -> None:
-    """Answer the CRM over HTTP on 127.0.0.1, until interrupted."""
+    """Answer the CRM over HTTP, until interrupted; without keys only this machine."""
     with command():
         from serving.server import serve as run_server
 
-        run_server(programme, port=port, bundle_folder=bundle)
+        run_server(programme, port=port, host=host, bundle_folder=bundle, asks_for_keys=keys)
+
+
+app.add_typer(keys_app, name="keys")
 
 
 for _commands in entry_points(group="winback.commands"):

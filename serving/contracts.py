@@ -226,6 +226,16 @@ class ModelAnswer(Strict):
     policy_version: str | None
     evidence: Evidence
     publication: PublicationInfo | None
+    refused: dict[str, str] = Field(
+        description="what newer (model, policy, keys) could not be taken over, and why; empty when all is well"
+    )
+
+
+class HealthAnswer(Strict):
+    """Whether the service is as it should be; it answers either way."""
+
+    status: Literal["ok", "degraded"]
+    refused: list[str] = Field(description="what newer could not be taken over; /v1/model says why")
 
 
 class ErrorBody(Strict):

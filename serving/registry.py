@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from features.catalogue import feature_names
 from features.errors import RefusedError
 from features.programme import Programme
-from serving.bundle import ModelBundle, PolicyTable, load_bundle, load_policy_table, save_bundle
+from serving.bundle import MANIFEST, ModelBundle, PolicyTable, load_bundle, load_policy_table, save_bundle
 from serving.scoring import KEYS, SCORE_COLUMNS, needed_columns
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ CHAMPIONS: Final = "champions"
 """Tag of the model: the versions that have been champion, the current one last; what was rolled back is taken off."""
 CHAMPIONS_KEPT: Final = 50
 DATABASE: Final = "mlflow.db"
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+"""What changes when files do: each one's inode, size and time of change; None for one that is not there."""
 
 
 def resolve_bundle(programme: Programme, folder: Path | None = None) -> ModelBundle:
@@ -59,6 +62,19 @@ def resolve_policy_table(programme: Programme) -> PolicyTable | None:
     table = load_policy_table(file)
     _refuse_foreign(f"the policy table {file}", table.programme_name, programme, again="winback effects")
     return table
+
+
+def bundle_stamp(programme: Programme, folder: Path | None = None) -> Stamp:
+    """Return what changes when `resolve_bundle` may find another bundle; it is read without MLflow."""
+    if folder is not None:
+        return _stamp(folder / MANIFEST)
+    database = _database(programme)
+    return _stamp(database, database.with_name(f"{DATABASE}-wal"))
+
+
+def policy_stamp(programme: Programme) -> Stamp:
+    """Return what changes when `resolve_policy_table` may find another table."""
+    return _stamp(policy_file(programme))
 
 
 def policy_file(programme: Programme) -> Path:
@@ -207,6 +223,18 @@ def _refuse_foreign(what: str, owner: str, programme: Programme, *, again: str) 
             f"{what} is programme {owner!r}'s, not {programme.name!r}'s; name a `model` of its own under [output] "
             f"of the programme file, and run `{again}`"
         )
+
+
+def _stamp(*files: Path) -> Stamp:
+    return tuple(_state(file) for file in files)
+
+
+def _state(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _database(programme: Programme) -> Path:

@@ -1,29 +1,77 @@
-"""The BentoML service: loads once what :mod:`serving.api` answers with."""
+"""The BentoML service: loads what :mod:`serving.api` answers with, and keeps it up to date."""
 
 from __future__ import annotations
 
 import gc
 import os
 from pathlib import Path
+from typing import Any, cast
 
 import bentoml
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.programme import load_programme
 from serving.answers import open_answers
 from serving.api import build_api
-from serving.server import BUNDLE_VARIABLE, PROGRAMME_VARIABLE
+from serving.database import open_database, owner_of
+from serving.envelope import surround
+from serving.keys import KeyStore
+from serving.logs import configure_logging
+from serving.reload import Reloader, Sources, try_out
+from serving.server import BUNDLE_VARIABLE, KEYS_VARIABLE, NO_KEYS, PROGRAMME_VARIABLE
+
+BENTOML_ANSWERS = ("/livez", "/readyz")
+LONGEST_CALL_SECONDS = 60
+YOUNG_OBJECTS = 50_000
+"""How many new objects Python lets pass before it looks for garbage: what answers calls makes hardly any cycles."""
 
 app = build_api()
 
 
-@bentoml.service(name="winback", workers=1)
-@bentoml.asgi_app(app, path="/")
+@bentoml.service(
+    name="winback",
+    workers=1,
+    traffic={"timeout": LONGEST_CALL_SECONDS},
+    metrics={"enabled": False},  # ours are at /metrics
+    logging={"access": {"enabled": False}},  # ours name keys and hash members
+    tracing={"excluded_urls": ".*"},
+)
 class Winback:
     """Scores and decisions for the CRM; what it serves is named by environment variables, see :mod:`serving.server`."""
 
     def __init__(self) -> None:
+        configure_logging()
         programme = load_programme(os.environ[PROGRAMME_VARIABLE])
-        bundle_folder = os.environ.get(BUNDLE_VARIABLE)
-        app.state.answers = open_answers(programme, Path(bundle_folder) if bundle_folder else None)
+        folder = os.environ.get(BUNDLE_VARIABLE)
+        bundle_folder = Path(folder) if folder else None
+        self._database = open_database(programme)
+        keys = None if os.environ.get(KEYS_VARIABLE) == NO_KEYS else KeyStore(self._database, owner_of(programme))
+        app.state.answers = open_answers(programme, bundle_folder)
+        app.state.surroundings = surround(app.state, keys)
+        self._reloader = Reloader(app.state, Sources(programme, bundle_folder, keys))
+        try_out(app.state.answers)
+        self._reloader.start()
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS)
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def close(self) -> None:
+        """Look for nothing new any more, and let go of the store."""
+        self._reloader.stop()
+        app.state.answers.close()
+        self._database.close()
+
+
+class _Front:
+    """Answers everything but BentoML's own probes by our application; BentoML's pages load scripts from outside."""
+
+    def __init__(self, bentoml_app: ASGIApp) -> None:
+        self._bentoml_app = bentoml_app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_theirs = scope["type"] != "http" or scope["path"] in BENTOML_ANSWERS
+        await (self._bentoml_app if is_theirs else app)(scope, receive, send)
+
+
+cast(Any, Winback).add_asgi_middleware(_Front)

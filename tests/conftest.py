@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from features.programme import Programme
 from serving import registry
 from serving.batch import score_programme
 from serving.bundle import ModelBundle, PolicyTable, save_policy_table
+from serving.database import open_database, owner_of
+from serving.keys import KeyStore
 from serving.records import DecisionRecord, decision_records
 
 
@@ -64,8 +67,11 @@ def published(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Published
 
 @pytest.fixture(scope="session")
 def service(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """What `winback serve` starts, and a client to it. Its tests are one xdist group."""
+    """What `winback serve` starts, and a client to it with a key. Its tests are one xdist group."""
     port, programme = free_port(), published.programme.path("programme.toml")
+    with closing(open_database(published.programme)) as database:
+        _, key = KeyStore(database, owner_of(published.programme)).add("tests", ["admin"])
     command = [Path(sys.executable).with_name("winback"), "serve", "--programme", programme, "--port", str(port)]
     with answering(command, port, tmp_path_factory.mktemp("service") / "log.txt") as client:
+        client.headers["Authorization"] = f"Bearer {key}"
         yield client

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -19,14 +18,16 @@ import httpx
 import pytest
 from builders import AS_OF, small_bundle, small_policy, small_programme
 from pydantic import BaseModel
+from web import application, request
 
 from features.programme import State, Tier
 from serving import contracts
 from serving.answers import Answers, open_answers
-from serving.api import MAX_BODY_BYTES, build_api
+from serving.api import build_api
 from serving.batch import score_programme
 from serving.bundle import Evidence, save_bundle, save_policy_table
 from serving.contracts import ErrorAnswer, ItemErrorCode, ModelAnswer, ScoreAnswer, ScoreRequest
+from serving.failures import MAX_BODY_BYTES
 from serving.history import HistoryLevel
 from serving.records import AssignedBy, DecisionRecord, NoOfferReason, Reason
 from serving.registry import policy_file
@@ -59,15 +60,8 @@ def exchanges() -> Iterator[tuple[str, str]]:
 
 def ask(answers: Answers, method: str, path: str, question: str, request_id: str) -> httpx.Response:
     """Ask the application, without a network."""
-    app = build_api()
-    app.state.answers = answers
     headers = {"Content-Type": "application/json", "X-Request-ID": request_id}
-
-    async def respond() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://winback") as client:
-            return await client.request(method, path, content=question, headers=headers)
-
-    return asyncio.run(respond())
+    return request(application(answers), method, path, content=question, headers=headers)
 
 
 def first_cells(heading: str) -> set[str]:

@@ -1,18 +1,18 @@
 """Over HTTP: one status per cause, one error shape, nothing of the inside leaks out."""
 
-import asyncio
 import json
 from typing import Any
 
 import httpx
 import pytest
 from builders import decision
+from web import application, request
 
 from features.errors import InputError, RefusedError
 from serving.answers import NotReadyError
-from serving.api import MAX_BODY_BYTES, build_api
 from serving.contracts import ScoreAnswer, ScoredItem
 from serving.database import StoreError
+from serving.failures import MAX_BODY_BYTES
 
 
 class FakeAnswers:
@@ -35,17 +35,9 @@ class FakeAnswers:
         )
 
 
-def call(method: str, path: str, failure: Exception | None = None, **request: Any) -> httpx.Response:
+def call(method: str, path: str, failure: Exception | None = None, **asked: Any) -> httpx.Response:
     """Make one request to the application, without a network."""
-    app = build_api()
-    app.state.answers = FakeAnswers(failure)
-
-    async def respond() -> httpx.Response:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://winback") as client:
-            return await client.request(method, path, **request)
-
-    return asyncio.run(respond())
+    return request(application(FakeAnswers(failure)), method, path, **asked)
 
 
 def score(
@@ -154,9 +146,11 @@ def test_unknown_ways_in_have_the_one_error_shape(method, path, status):
 
 def test_openapi_documents_both_routes_and_every_refusal():
     schema = call("GET", "/openapi.json").json()
-    assert set(schema["paths"]) == {"/v1/score", "/v1/model"}
+    assert set(schema["paths"]) == {"/v1/score", "/v1/model", "/healthz", "/metrics"}
     responses = schema["paths"]["/v1/score"]["post"]["responses"]
-    assert set(responses) == {"200", "400", "409", "413", "415", "422", "500", "503"}
+    assert set(responses) == {
+        "200", "400", "401", "403", "408", "409", "413", "415", "422", "429", "500", "503",
+    }  # fmt: skip
     assert "HTTPValidationError" not in json.dumps(schema)
 
 

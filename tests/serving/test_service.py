@@ -1,9 +1,14 @@
 """The real process behind `winback serve`: health, the model, and one error shape, over HTTP."""
 
+import time
+from contextlib import closing
+
 import pytest
 from builders import AS_OF, history_of
 
 from serving.contracts import ErrorAnswer, ModelAnswer, ScoreAnswer
+from serving.database import open_database, owner_of
+from serving.keys import KeyStore
 
 
 def score(service, **body):
@@ -72,3 +77,30 @@ def test_what_is_wrong_with_a_call_is_said_in_one_shape(service, request_, statu
     response = service.post("/v1/score", **request_)
     assert response.status_code == status
     assert ErrorAnswer.model_validate(response.json()).error.request_id == response.headers["x-request-id"]
+
+
+def test_nobody_is_let_in_without_a_key(service, published):
+    response = service.post("/v1/score", json={"member_ids": published.member_ids[:1]}, headers={"Authorization": ""})
+    assert response.status_code == 401
+    assert service.get("/metrics", headers={"Authorization": "Bearer wb_guess"}).status_code == 401
+
+
+def test_keys_made_and_revoked_while_it_runs_are_noticed(service, published):
+    def until(status: int, key: str) -> None:
+        deadline = time.monotonic() + 20
+        while service.get("/v1/model", headers={"Authorization": f"Bearer {key}"}).status_code != status:
+            assert time.monotonic() < deadline
+
+    with closing(open_database(published.programme)) as database:
+        keys = KeyStore(database, owner_of(published.programme))
+        key, text = keys.add("crm", ["score"])
+        until(200, text)
+        keys.revoke(key.id)
+        until(401, text)
+
+
+@pytest.mark.parametrize("path", ["/", "/schema.json", "/docs.json", "/assets/index.js", "/static_content/x.js"])
+def test_pages_of_the_server_that_refer_to_others_are_not_served(service, path):
+    response = service.get(path)
+    assert response.status_code == 404
+    assert ErrorAnswer.model_validate(response.json()).error.code == "not_found"

@@ -1,0 +1,165 @@
+"""What surrounds every request: its id, who is let in, limits of its body, its line in the log, and our faults."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from fastapi.responses import JSONResponse
+from starlette.datastructures import State
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.answers import Answers
+from serving.database import StoreError
+from serving.failures import BODY_SECONDS, MAX_BODY_BYTES, failure
+from serving.gate import DeniedError, Gate, Needs
+from serving.keys import KeyRing, KeyStore
+from serving.logs import RequestLog, open_request_log
+from serving.metrics import Metrics
+from serving.registry import policy_file
+
+_log = logging.getLogger(__name__)
+
+_CALLERS_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+
+
+@dataclass
+class Surroundings:
+    """What every request passes: who is let in, what is counted, what is logged."""
+
+    gate: Gate
+    metrics: Metrics
+    log: RequestLog
+
+
+def closed() -> Surroundings:
+    """Return surroundings that let nobody in: what holds until the service has read its keys."""
+    return Surroundings(Gate(KeyRing({}), requests_per_minute=1), Metrics(), RequestLog(b""))
+
+
+def open_to_all() -> Surroundings:
+    """Return surroundings that ask nobody for a key."""
+    return Surroundings(Gate(None, requests_per_minute=1), Metrics(), RequestLog(b""))
+
+
+def surround(state: State, keys: KeyStore | None) -> Surroundings:
+    """Return what surrounds the answers in an application's state; without keys nobody is asked for one."""
+    answers: Answers = state.answers
+    programme = answers.programme
+    metrics = Metrics()
+    metrics.serves(answers)
+    metrics.ages("model", lambda: state.answers.bundle.trained_until)
+    metrics.ages("publication", lambda: _published_at(state.answers))
+    ring = keys.ring() if keys else None
+    return Surroundings(
+        Gate(ring, requests_per_minute=programme.service.requests_per_minute),
+        metrics,
+        open_request_log(policy_file(programme).with_name("log.secret")),
+    )
+
+
+def _published_at(answers: Answers) -> datetime | None:
+    try:
+        publication = answers.store.current()
+    except StoreError:
+        return None
+    return publication.published_at if publication else None
+
+
+class Envelope:
+    """Gives every request an id, lets in who may, refuses bodies out of bounds, and keeps our faults to ourselves.
+
+    It works with the :class:`Surroundings` that the application's state holds as ``surroundings``.
+    """
+
+    def __init__(self, app: ASGIApp, *, needs: Needs) -> None:
+        self._app = app
+        self._needs = needs
+        self._paths = {path for _, path in needs}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        given = headers.get(b"x-request-id", "")
+        request_id = given if _CALLERS_ID.fullmatch(given) else uuid.uuid4().hex
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        around: Surroundings = scope["app"].state.surroundings
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            refusal = self._refuse(around.gate, scope, headers, request_id)
+            if refusal:
+                await refusal(scope, receive, send_with_id)
+            else:
+                await self._app(scope, _bounded(receive), send_with_id)
+        except Exception:
+            _log.exception("request %s failed", request_id)
+            if status:
+                raise
+            fault = failure(request_id, 500, "something went wrong on our side; report it with the request_id")
+            await fault(scope, receive, send_with_id)
+        finally:
+            seconds = time.perf_counter() - began
+            path = scope["path"] if scope["path"] in self._paths else "other"
+            around.metrics.answered(path, status, seconds)
+            if tally := state.get("tally"):
+                around.metrics.count(tally)
+            around.log.write(state, method=scope["method"], path=path, status=status, seconds=seconds)
+
+    def _refuse(self, gate: Gate, scope: Scope, headers: Mapping[bytes, str], request_id: str) -> JSONResponse | None:
+        method = scope["method"]
+        needed = self._needs.get((method, scope["path"]))
+        if needed is not None:
+            try:
+                key = gate.admit(headers.get(b"authorization", ""), needed)
+            except DeniedError as denied:
+                return failure(request_id, denied.status, str(denied), headers=denied.headers)
+            scope["state"]["key"] = key.name if key else None
+        length = headers.get(b"content-length", "0")
+        if length.isdecimal() and int(length) > MAX_BODY_BYTES:
+            return failure(request_id, 413, f"the body may have at most {MAX_BODY_BYTES} bytes")
+        content_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+        if method == "POST" and content_type != "application/json":
+            return failure(request_id, 415, "send application/json")
+        return None
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Stop reading a body that grows too large or takes too long to arrive."""
+    received, is_whole = 0, False
+    until = asyncio.get_running_loop().time() + BODY_SECONDS
+
+    async def bounded() -> Message:
+        nonlocal received, is_whole
+        if is_whole:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(until):
+                message = await receive()
+        except TimeoutError as error:
+            raise HTTPException(408, f"the body took longer than {BODY_SECONDS:.0f} seconds to arrive") from error
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            raise HTTPException(413, f"the body may have at most {MAX_BODY_BYTES} bytes")
+        is_whole = not message.get("more_body", False)
+        return message
+
+    return bounded

@@ -1,0 +1,52 @@
+"""The one shape of every refusal and fault, and what each status means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi.responses import JSONResponse
+
+from serving.contracts import ErrorAnswer, ErrorBody
+
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+BODY_SECONDS: Final = 10.0
+"""How long a body may take to arrive."""
+
+CODES: Final[Mapping[int, str]] = {
+    400: "malformed", 401: "unauthorised", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
+    408: "too_slow", 409: "refused", 413: "too_large", 415: "unsupported_media_type", 422: "invalid",
+    429: "too_many_requests", 500: "internal", 503: "not_ready",
+}  # fmt: skip
+_MEANINGS: Final[Mapping[int, str]] = {
+    400: "the body is not JSON",
+    401: "no key, or one that does not hold",
+    403: "the key's scopes do not reach so far",
+    408: f"the body took longer than {BODY_SECONDS:.0f} seconds to arrive",
+    409: "the model was trained on data from after as_of",
+    413: f"the body is larger than {MAX_BODY_BYTES} bytes",
+    415: "the content type is not application/json",
+    422: "the body does not fit the contract",
+    429: "the key asks more often than it may; Retry-After says in how many seconds to ask again",
+    500: "our fault",
+    503: "nothing is published yet, or the store cannot be reached",
+}
+
+
+def failure(
+    request_id: str,
+    status: int,
+    message: str,
+    *,
+    code: str | None = None,
+    field: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Return an answer of the one error shape; the code follows from the status unless it is given."""
+    body = ErrorBody(code=code or CODES.get(status, "error"), message=message, field=field, request_id=request_id)
+    return JSONResponse(ErrorAnswer(error=body).model_dump(), status_code=status, headers=headers)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe statuses for OpenAPI."""
+    return {status: {"description": _MEANINGS[status], "model": ErrorAnswer} for status in statuses}

@@ -1,0 +1,157 @@
+"""Takes over new models, policies and keys while the service runs; what cannot serve is refused, the old keeps serving.
+
+Answers are one frozen object that a request picks up once. A new one is made beside it, tried out, and put in its place
+by one assignment: no request waits, and none sees parts of both.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from starlette.datastructures import State
+
+from features.programme import Programme
+from serving.answers import Answers
+from serving.cache import AnswerCache
+from serving.contracts import History
+from serving.database import StoreError
+from serving.envelope import Surroundings
+from serving.histories import decide_histories
+from serving.keys import KeyStore
+from serving.registry import Stamp, bundle_stamp, policy_stamp, resolve_bundle, resolve_policy_table
+
+What = Literal["model", "policy", "keys"]
+
+WATCH_SECONDS: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the service's parts come from."""
+
+    programme: Programme
+    bundle_folder: Path | None
+    keys: KeyStore | None
+
+
+class Reloader:
+    """Looks every second whether there is something new to serve.
+
+    Parameters
+    ----------
+    state
+        The application's: its ``answers``, ``surroundings`` and ``answer_cache`` are renewed.
+    sources
+        Where to look.
+    """
+
+    def __init__(self, state: State, sources: Sources) -> None:
+        self._state = state
+        self._sources = sources
+        self._seen: dict[What, Stamp] = {"model": self._bundle_stamp(), "policy": policy_stamp(sources.programme)}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="reload", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; returns when the last look has ended."""
+        self._ended.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Take over what is new."""
+        programme, folder, keys = self._sources.programme, self._sources.bundle_folder, self._sources.keys
+        self._renew("model", self._bundle_stamp, lambda: resolve_bundle(programme, folder), "bundle")
+        self._renew("policy", lambda: policy_stamp(programme), lambda: resolve_policy_table(programme), "policy_table")
+        if keys is not None:
+            self._renew_keys(keys)
+        self._renew_cache()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(WATCH_SECONDS):
+            self.look()
+
+    def _renew(self, what: What, stamp: Callable[[], Stamp], load: Callable[[], Any], field: str) -> None:
+        """Load a part whose files have changed, try it out, and let it answer."""
+        now = stamp()
+        if now == self._seen[what]:
+            return
+        self._seen[what] = now
+        answers: Answers = self._state.answers
+        try:
+            new = load()
+            if _version(new) != _version(getattr(answers, field)):
+                self._take_over(what, replace(answers, **{field: new}))
+            self._accept(what)
+        except Exception as error:  # whatever is wrong with it, the old one keeps serving
+            self._refuse(what, error)
+
+    def _take_over(self, what: What, answers: Answers) -> None:
+        try_out(answers)
+        self._state.answers = answers
+        surroundings: Surroundings = self._state.surroundings
+        surroundings.metrics.reloaded(what, taken=True)
+        surroundings.metrics.serves(answers)
+        _log.info("serves model %s and policy %s from now on", answers.bundle.version, _version(answers.policy_table))
+
+    def _renew_keys(self, keys: KeyStore) -> None:
+        surroundings: Surroundings = self._state.surroundings
+        try:
+            surroundings.gate.ring = keys.ring()
+            self._accept("keys")
+        except Exception as error:  # those read last hold on while the store is away
+            self._refuse("keys", error)
+
+    def _renew_cache(self) -> None:
+        answers: Answers = self._state.answers
+        cache: AnswerCache = self._state.answer_cache
+        try:
+            cache.renew(answers.source())
+        except StoreError:  # what has changed meanwhile, a pause above all, cannot be known
+            cache.drop()
+
+    def _accept(self, what: What) -> None:
+        answers: Answers = self._state.answers
+        if what in answers.refused:
+            left = {name: why for name, why in answers.refused.items() if name != what}
+            self._state.answers = replace(answers, refused=left)
+
+    def _refuse(self, what: What, error: Exception) -> None:
+        answers: Answers = self._state.answers
+        if answers.refused.get(what) != str(error):
+            _log.warning("refused new %s, what was there keeps serving: %s", what, error)
+            self._state.answers = replace(answers, refused={**answers.refused, what: str(error)})
+            surroundings: Surroundings = self._state.surroundings
+            surroundings.metrics.reloaded(what, taken=False)
+
+    def _bundle_stamp(self) -> Stamp:
+        return bundle_stamp(self._sources.programme, self._sources.bundle_folder)
+
+
+def try_out(answers: Answers) -> None:
+    """Decide about a made-up member, as the first request would, which also gets everything ready for it.
+
+    Raises
+    ------
+    Exception
+        If that cannot be done.
+    """
+    now = datetime.now(UTC).replace(tzinfo=None)
+    order = {"order_id": "1", "ordered_at": (now - timedelta(days=1)).isoformat(), "net_amount": 1.0}
+    history = History.model_validate({"member_id": "nobody", "orders": [order]})
+    decide_histories([history], now, answers.bundle, answers.policy_table, answers.programme)
+
+
+def _version(part: Any) -> str | None:
+    return None if part is None else str(part.version)

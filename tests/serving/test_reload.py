@@ -1,0 +1,166 @@
+"""New models, policies and keys are taken over while the service runs; what cannot serve is refused."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from builders import AS_OF, small_policy
+from web import application, request
+
+from features.errors import RefusedError
+from serving.answers import Answers
+from serving.bundle import save_bundle, save_policy_table
+from serving.cache import AnswerCache, Kept
+from serving.database import StoreError
+from serving.envelope import open_to_all
+from serving.keys import KeyRing
+from serving.metrics import Tally
+from serving.registry import policy_file
+from serving.reload import Reloader, Sources, try_out
+
+
+class FakeKeys:
+    """A key store that answers, or fails as told."""
+
+    def __init__(self) -> None:
+        self.now: KeyRing | Exception = KeyRing({})
+
+    def ring(self) -> KeyRing:
+        if isinstance(self.now, Exception):
+            raise self.now
+        return self.now
+
+
+class FakeStore:
+    """A store with a publication, or away."""
+
+    publication: Any = "first"
+
+    def current(self) -> Any:
+        if isinstance(self.publication, Exception):
+            raise self.publication
+        return self.publication
+
+
+@dataclass
+class Running:
+    """A service whose reloader is asked to look when the test says so."""
+
+    state: SimpleNamespace
+    reloader: Reloader
+    keys: FakeKeys
+    folder: object
+
+    @property
+    def answers(self) -> Answers:
+        return self.state.answers
+
+
+@pytest.fixture
+def running(shop, tmp_path) -> Running:
+    programme = shop.programme.model_copy(update={"folder": tmp_path})
+    folder = tmp_path / "bundle"
+    save_bundle(shop.bundle, folder)
+    save_policy_table(shop.policy_table, policy_file(programme))
+    keys = FakeKeys()
+    state = SimpleNamespace(
+        answers=Answers(programme, shop.bundle, shop.policy_table, store=FakeStore()),
+        surroundings=open_to_all(),
+        answer_cache=AnswerCache(),
+    )
+    return Running(state, Reloader(state, Sources(programme, folder, keys)), keys, folder)
+
+
+def metrics(running: Running) -> str:
+    return running.state.surroundings.metrics.page().decode()
+
+
+def test_where_nothing_changed_nothing_is_loaded(running, monkeypatch):
+    before = running.answers
+    monkeypatch.setattr("serving.reload.resolve_bundle", None)
+    monkeypatch.setattr("serving.reload.resolve_policy_table", None)
+    running.reloader.look()
+    assert running.answers is before
+
+
+def test_a_new_model_is_taken_over_and_what_was_picked_up_before_stays_whole(running, shop):
+    before = running.answers
+    better = shop.bundle.model_copy(update={"value_factor": 1.5})
+    save_bundle(better, running.folder)
+    running.reloader.look()
+    assert running.answers.bundle.version == better.version
+    assert before.bundle.version == shop.bundle.version
+    assert 'winback_reloads_total{outcome="taken",what="model"} 1.0' in metrics(running)
+    assert f'model_version="{better.version}"' in metrics(running)
+
+
+def test_a_new_policy_is_taken_over(running, shop):
+    other = small_policy(shop.programme.instant(AS_OF), incentive_id="coupon_20")
+    save_policy_table(other, policy_file(running.answers.programme))
+    running.reloader.look()
+    assert running.answers.policy_table.version == other.version
+
+
+def test_an_altered_model_is_refused_and_the_old_one_keeps_serving_until_a_whole_one_comes(running, shop):
+    (running.folder / "model_churn.txt").write_text("tree\n")
+    better = shop.bundle.model_copy(update={"value_factor": 1.5})
+    manifest = running.folder / "manifest.json"
+    manifest.write_text(manifest.read_text() + " ")
+    running.reloader.look()
+    assert running.answers.bundle.version == shop.bundle.version
+    assert "model_churn.txt" in running.answers.refused["model"]
+    assert 'winback_is_current{what="model"} 0.0' in metrics(running)
+    health = request(application(running.answers), "GET", "/healthz").json()
+    assert health == {"status": "degraded", "refused": ["model"]}
+    save_bundle(better, running.folder)
+    running.reloader.look()
+    assert running.answers.bundle.version == better.version
+    assert running.answers.refused == {}
+    assert 'winback_is_current{what="model"} 1.0' in metrics(running)
+
+
+def test_a_model_that_loads_but_cannot_decide_is_refused(running, shop):
+    save_bundle(shop.bundle.model_copy(update={"churn_days": 57}), running.folder)
+    running.reloader.look()
+    assert running.answers.bundle.version == shop.bundle.version
+    assert "train again" in running.answers.refused["model"]
+
+
+def test_a_policy_of_another_programme_is_refused(running, shop):
+    foreign = shop.policy_table.model_copy(update={"programme_name": "other"})
+    save_policy_table(foreign, policy_file(running.answers.programme))
+    running.reloader.look()
+    assert running.answers.policy_table.version == shop.policy_table.version
+    assert "other" in running.answers.refused["policy"]
+
+
+def test_keys_read_last_hold_on_while_the_store_is_away(running):
+    gate = running.state.surroundings.gate
+    running.reloader.look()
+    held = gate.ring
+    running.keys.now = StoreError("gone")
+    running.reloader.look()
+    assert gate.ring is held
+    assert running.answers.refused == {"keys": "gone"}
+    running.keys.now = KeyRing({})
+    running.reloader.look()
+    assert running.answers.refused == {}
+    assert gate.ring is running.keys.now
+
+
+@pytest.mark.parametrize("change", ["second", StoreError("gone")])
+def test_answers_kept_are_dropped_when_what_they_come_from_changes_or_cannot_be_known(running, change):
+    cache, question, answer = running.state.answer_cache, ("/v1/score", b"{}"), Kept(b"}", (), Tally((), ()))
+    running.reloader.look()
+    cache.keep(question, answer, state=cache.state)
+    running.reloader.look()
+    assert cache.find(question) is answer
+    running.answers.store.publication = change
+    running.reloader.look()
+    assert cache.find(question) is None
+
+
+def test_what_cannot_decide_is_found_out_by_trying(running, shop):
+    with pytest.raises(RefusedError):
+        try_out(Answers(shop.programme, shop.bundle.model_copy(update={"value_days": 1}), None, store=None))
