@@ -116,6 +116,22 @@ def serve(
         run_server(programme, port=port, host=host, bundle_folder=bundle, asks_for_keys=keys)
 
 
+@app.command()
+def bento(
+    out: Annotated[Path, typer.Argument(help="Folder to make; `bentoml build FOLDER` makes a Bento of it.")],
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder of a model bundle; default: the registry's champion.")
+    ] = None,
+) -> None:
+    """Lay out code, programme file, model and policy table for `bentoml build`."""
+    with command() as report:
+        from serving.bento import lay_out
+
+        model = lay_out(programme, out, bundle)
+        report.say(f"model {model} and what serves it are in {out}; build with: bentoml build {out}")
+
+
 app.add_typer(keys_app, name="keys")
 
 

@@ -17,6 +17,8 @@ from serving.keys import KeyStore
 PROGRAMME_VARIABLE = "WINBACK_PROGRAMME"
 BUNDLE_VARIABLE = "WINBACK_BUNDLE"
 KEYS_VARIABLE, NO_KEYS = "WINBACK_KEYS", "none"
+OWN_PROGRAMME, OWN_BUNDLE = "programme.toml", "bundle"
+"""Names of the programme file and the model that lie beside the packages in a Bento."""
 HOST = "127.0.0.1"
 
 
@@ -57,6 +59,15 @@ def environment(
     if not asks_for_keys:
         settings[KEYS_VARIABLE] = NO_KEYS
     return {**os.environ, **settings}
+
+
+def served() -> tuple[Path, Path | None]:
+    """Return the programme file and the bundle's folder to serve: as the environment says, else those of a Bento."""
+    own = Path(__file__).parents[1]
+    if PROGRAMME_VARIABLE not in os.environ:
+        return own / OWN_PROGRAMME, own / OWN_BUNDLE
+    folder = os.environ.get(BUNDLE_VARIABLE)
+    return Path(os.environ[PROGRAMME_VARIABLE]), Path(folder) if folder else None
 
 
 def _refuse_unguarded(host: str, *, asks_for_keys: bool) -> None:

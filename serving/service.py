@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-from pathlib import Path
 from typing import Any, cast
 
 import bentoml
@@ -18,7 +17,7 @@ from serving.envelope import surround
 from serving.keys import KeyStore
 from serving.logs import configure_logging
 from serving.reload import Reloader, Sources, try_out
-from serving.server import BUNDLE_VARIABLE, KEYS_VARIABLE, NO_KEYS, PROGRAMME_VARIABLE
+from serving.server import KEYS_VARIABLE, NO_KEYS, served
 
 BENTOML_ANSWERS = ("/livez", "/readyz")
 LONGEST_CALL_SECONDS = 60
@@ -41,9 +40,8 @@ class Winback:
 
     def __init__(self) -> None:
         configure_logging()
-        programme = load_programme(os.environ[PROGRAMME_VARIABLE])
-        folder = os.environ.get(BUNDLE_VARIABLE)
-        bundle_folder = Path(folder) if folder else None
+        programme_file, bundle_folder = served()
+        programme = load_programme(programme_file)
         self._database = open_database(programme)
         keys = None if os.environ.get(KEYS_VARIABLE) == NO_KEYS else KeyStore(self._database, owner_of(programme))
         app.state.answers = open_answers(programme, bundle_folder)
