@@ -28,7 +28,7 @@ _HEADERS: Final = (b"content-type", b"application/json")
 Question = tuple[str, bytes]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Kept:
     """An answer after its request id, and what the log and the metrics are told of it."""
 
@@ -104,10 +104,9 @@ class Cached:
         if self._needs.get(("POST", scope["path"])) != "score":
             await self._app(scope, receive, _dropping(cache, send))
             return
-        first = await receive()
-        body: bytes = first.get("body", b"")
-        if first.get("more_body", False) or len(body) > MAX_QUESTION_BYTES:
-            await self._app(scope, _replayed(first, receive), send)
+        read, body = await _read(receive)
+        if body is None:
+            await self._app(scope, _replayed(read, receive), send)
             return
         question, state = (scope["path"], body), cache.state
         found = cache.find(question)
@@ -115,7 +114,7 @@ class Cached:
             await _answer(found, scope["state"], send)
             return
         parts: list[bytes] = []
-        await self._app(scope, _replayed(first, receive), _collecting(parts, send))
+        await self._app(scope, _replayed(read, receive), _collecting(parts, send))
         told, answer = scope["state"], b"".join(parts)
         head = _ID + told["request_id"].encode()
         if told.get("keep", False) and answer.startswith(head):
@@ -130,12 +129,23 @@ async def _answer(kept: Kept, state: dict[str, Any], send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _replayed(first: Message, receive: Receive) -> Receive:
-    """Let the application read a message that was read before, then go on."""
-    ahead = [first]
+async def _read(receive: Receive) -> tuple[list[Message], bytes | None]:
+    """Read a body as far as a kept question is long; return what was received, and the body if it is whole."""
+    read, body = [], b""
+    while len(body) <= MAX_QUESTION_BYTES:
+        read.append(message := await receive())
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return read, body if len(body) <= MAX_QUESTION_BYTES else None
+    return read, None
+
+
+def _replayed(read: list[Message], receive: Receive) -> Receive:
+    """Let the application read what was read before, then go on."""
+    ahead = iter(read)
 
     async def replayed() -> Message:
-        return ahead.pop() if ahead else await receive()
+        return next(ahead, None) or await receive()
 
     return replayed
 

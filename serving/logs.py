@@ -88,3 +88,5 @@ def configure_logging() -> None:
     for name in ("bentoml", "uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
+    for name in ("uvicorn.access", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)

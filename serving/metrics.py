@@ -17,7 +17,7 @@ _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 
 _TENTHS: Final = tuple(tenth / 10 for tenth in range(1, 10))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tally:
     """What is counted of an answer: churn probability and what is sent, or why nothing, per decision; error codes."""
 
@@ -53,7 +53,8 @@ class Metrics:
         self._decisions = self._counter("decisions", "Decisions answered, by what is sent or why nothing.", "decision")
         self._failed = self._counter("item_errors", "Items answered with an error, by its code.", "code")
         self._reloads = self._counter("reloads", "Models and policies taken over or refused.", "what", "outcome")
-        self._served = self._gauge("served", "What is served now.", "model_version", "policy_version")
+        self._served = self._gauge("served", "1 for what is served now.", "model_version", "policy_version")
+        self._now: Gauge | None = None
         self._is_current = self._gauge("is_current", "0 while a newer version was refused.", "what")
 
     def answered(self, path: str, status: int, seconds: float) -> None:
@@ -71,9 +72,11 @@ class Metrics:
 
     def serves(self, answers: Answers) -> None:
         """Say which versions answer from now on."""
-        self._served.clear()
+        if self._now is not None:
+            self._now.set(0)
         policy = answers.policy_table
-        self._served.labels(answers.bundle.version, policy.version if policy else "none").set(1)
+        self._now = self._served.labels(answers.bundle.version, policy.version if policy else "none")
+        self._now.set(1)
 
     def reloaded(self, what: str, *, taken: bool) -> None:
         """Count a new version that was taken over or refused."""
