@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-full lint format bench-quality bench-automl bench-families bench-demo bench-evidence check-airflow docs constraints clean
+.PHONY: help demo serve test test-full lint format bench-quality bench-automl bench-families bench-demo bench-evidence bench-service check-airflow docs constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
