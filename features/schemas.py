@@ -187,6 +187,11 @@ CONTRACTS: Mapping[str, Contract] = {
                 Column("cost_amount", "amount", "money actually spent on it"),
                 Column("redeemed_at", "instant", "when it was redeemed"),
                 Column("policy_segment", "text", "the member's segment when it was assigned"),
+                Column(
+                    "probabilities",
+                    "text",
+                    "chances of all it could have been, as JSON; absent: it could have been any",
+                ),
                 _RECORDED,
             ),
             key=("offer_id",),

@@ -105,6 +105,7 @@ class OfferRow(Strict):
     cost_amount: Money | None = None
     redeemed_at: Time | None = None
     policy_segment: Text | None = None
+    probabilities: Annotated[str, Field(max_length=2000)] | None = None
     recorded_at: Time | None = None
 
 

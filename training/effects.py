@@ -121,7 +121,7 @@ def effects_of_logs(given: Sequence[OfferLog], programme: Programme, as_of: date
         choices={
             segment: cheapest_effective(
                 [effect for effect in effects if effect.policy_segment == segment],
-                programme.incentives,
+                programme.arms,
                 guardrails,
                 advantages=[advantage for advantage in advantages if advantage.policy_segment == segment],
             )
@@ -183,10 +183,10 @@ def _adjustable(offers: pd.DataFrame, log: OfferLog, programme: Programme) -> pd
 
 def _comparisons(segments: dict[str, SegmentEvidence], programme: Programme) -> list[Comparison]:
     return [
-        _comparison(name, segment, incentive.id, programme.guardrails)
+        _comparison(name, segment, arm.id, programme.guardrails)
         for name, segment in segments.items()
-        for incentive in programme.incentives
-        if offered_in(incentive, name)
+        for arm in programme.arms
+        if offered_in(arm, name)
     ]
 
 
@@ -289,7 +289,7 @@ def _advantages(
     """Compare effective incentives of a segment with each other: what the dearer one brings beyond the cheaper."""
     advantages = []
     for name, segment in segments.items():
-        ranked = effective_by_cost([one for one in effects if one.policy_segment == name], programme.incentives)
+        ranked = effective_by_cost([one for one in effects if one.policy_segment == name], programme.arms)
         for cheaper, dearer in combinations(ranked, 2):
             contrast = segment.contrast(dearer.incentive_id, cheaper.incentive_id)
             if contrast is not None:

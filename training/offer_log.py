@@ -19,6 +19,8 @@ from serving.incentives import expected_cost
 from serving.segments import POLICY_SEGMENTS, segment_members
 from training.constants import fit_constants
 from training.covariates import COVARIATES, at_assignment
+from training.logged_arms import with_arms, with_possible
+from training.propensity import chance_column
 
 CHECKED_OFFERS: Final = 50
 """Propensities are compared with frequencies in weeks and segments with at least so many offers of an incentive."""
@@ -65,22 +67,27 @@ def read_offer_log(tables: Tables, programme: Programme, as_of: datetime) -> Off
     what the cost model says of a contact and, if it was redeemed, a redemption.
     """
     outcomes, maturing = _outcomes(tables, programme, as_of)
-    offers = _with_money(outcomes, programme)
+    offers = _with_money(with_arms(outcomes, programme), programme)
     offers["week"] = _week(offers["assigned_at"], programme.timezone)
     offers["policy_segment"] = _segments_at_assignment(offers, tables, programme)
-    known = offers["incentive_id"].isin([programme.guardrails.control_id, *(i.id for i in programme.incentives)])
+    known = offers["incentive_id"].isin([programme.guardrails.control_id, *(arm.id for arm in programme.arms)])
     lapsed = offers["policy_segment"].isin(POLICY_SEGMENTS)
     measured = offers[known & lapsed].reset_index(drop=True)
     usable, evidence = _evidence(measured, programme.guardrails.control_id)
+    held_out = (measured["propensity"] == 1) & measured["probabilities"].notna()
     problems = {
         "offers were made while the member's offer before was still being measured": int(offers["overlaps"].sum()),
-        "offers were of an incentive that is not in the programme file; left out": int((~known).sum()),
+        "offers were of an incentive, or by a channel, that is not in the programme file; left out": int(
+            (~known).sum()
+        ),
         "offers went to members in no policy segment; left out": int((known & ~lapsed).sum()),
         "offers have no propensity between 0 and 1 (what was certain tells nothing); left out": len(measured)
-        - len(usable),
+        - len(usable)
+        - int(held_out.sum()),
     }
     warnings = [f"{count} of {len(offers)} {problem}" for problem, count in problems.items() if count]
     if evidence in ("randomised", "propensity"):
+        usable = with_possible(usable)
         warnings += propensity_mismatch(usable)
     return OfferLog(usable, evidence, maturing, tuple(warnings), COVARIATES)
 
@@ -89,14 +96,14 @@ def propensity_mismatch(offers: pd.DataFrame) -> list[str]:
     """Compare logged propensities with how often each incentive was assigned, per week and segment.
 
     One over the propensity, summed over an incentive's offers, estimates how many offers could have been it; that
-    should be all of that week and segment. Only gross differences, beyond chance, are told, as one sentence with the
-    worst example.
+    should be all of that week and segment, or where probabilities are logged those to whom they leave it open. Only
+    gross differences, beyond chance, are told, as one sentence with the worst example.
     """
     weights = 1 / offers["propensity"]
     cells = offers.assign(weight=weights, variance=(1 - offers["propensity"]) * weights**2)
     by_cell = cells.groupby(["week", "policy_segment", "incentive_id"])
     cells = by_cell.agg(count=("weight", "size"), total=("weight", "sum"), variance=("variance", "sum")).reset_index()
-    cells["everybody"] = cells.groupby(["week", "policy_segment"])["count"].transform("sum")
+    cells["everybody"] = _could_have_been(offers, cells)
     cells["difference"] = (cells["total"] / cells["everybody"] - 1).abs()
     checked = cells[cells["count"] >= CHECKED_OFFERS]
     chance = MISMATCH_Z * np.sqrt(checked["variance"]) / checked["everybody"]
@@ -111,6 +118,18 @@ def propensity_mismatch(offers: pd.DataFrame) -> list[str]:
         f"{worst['count'] / worst['everybody']:.1%} of offers, where the propensities say "
         f"{worst['count'] / worst['total']:.1%}"
     ]
+
+
+def _could_have_been(offers: pd.DataFrame, cells: pd.DataFrame) -> np.ndarray:
+    """Count, for each week, segment and incentive, the offers that could have been it."""
+    groups = offers.groupby(["week", "policy_segment"])
+    keys = pd.MultiIndex.from_frame(cells[["week", "policy_segment"]])
+    counts = groups.size().reindex(keys).to_numpy(np.float64)
+    for arm in cells["incentive_id"].unique():
+        own = (cells["incentive_id"] == arm).to_numpy()
+        if chance_column(arm) in offers:
+            counts[own] = groups[chance_column(arm)].sum().reindex(keys[own])
+    return counts
 
 
 def _outcomes(tables: Tables, programme: Programme, as_of: datetime) -> tuple[pd.DataFrame, int]:
@@ -131,7 +150,8 @@ def _outcomes(tables: Tables, programme: Programme, as_of: datetime) -> tuple[pd
     responses = joined.group_by("offer_id").agg(
         recall=(~joined.is_return).any(), margin=joined.value_amount.sum().cast("float64")
     )
-    columns = ["offer_id", "member_id", "incentive_id", "assigned_at", "propensity", "policy_segment", "overlaps"]
+    columns = ["offer_id", "member_id", "incentive_id", "channel", "assigned_at", "propensity", "probabilities"]
+    columns += ["policy_segment", "overlaps"]
     offers = closed.select(
         *columns,
         cost_amount=closed.cost_amount.cast("float64"),
@@ -168,9 +188,7 @@ def _with_money(outcomes: pd.DataFrame, programme: Programme) -> pd.DataFrame:
 
 def _cost_by_model(incentive_ids: pd.Series, programme: Programme, *, redemption_rate: float) -> pd.Series:
     """Return the cost model's cost per offer; control costs nothing."""
-    costs = {
-        incentive.id: expected_cost(incentive, redemption_rate=redemption_rate) for incentive in programme.incentives
-    }
+    costs = {arm.id: expected_cost(arm, redemption_rate=redemption_rate) for arm in programme.arms}
     return incentive_ids.map(costs).astype("float64").fillna(0.0)
 
 

@@ -97,7 +97,7 @@ def backtest(programme: Programme, as_of: str | None, *, step: Step, loaded: Loa
     result = backtests.backtest(loaded, instant, programme)
     clv = float(result.members["value_if_active"].mean()) * DAYS_PER_YEAR / programme.horizons.value_days
     predicted = {name: each["churn_probability"] for name, each in result.predictions.items()}
-    profit = profit_table(result.members["churned"], predicted, clv=clv, incentives=programme.incentives)
+    profit = profit_table(result.members["churned"], predicted, clv=clv, incentives=programme.arms)
     ladder = ladder_table(result.members)
     tables = {
         "churn": _rows(result.churn),

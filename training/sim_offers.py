@@ -75,7 +75,7 @@ class Outcome:
 def draw_effects(rng: np.random.Generator, programme: Programme, points: tuple[float, float]) -> pd.DataFrame:
     """Draw what each incentive does in each policy segment, from the prior in the module's description."""
     cells = pd.MultiIndex.from_product(
-        [POLICY_SEGMENTS, [incentive.id for incentive in programme.incentives]],
+        [POLICY_SEGMENTS, [incentive.id for incentive in programme.arms]],
         names=["policy_segment", "incentive_id"],
     )
     kind = rng.choice(
@@ -165,7 +165,7 @@ def _assign(
     rng: np.random.Generator, chosen: pd.DataFrame, programme: Programme, experiment: Experiment
 ) -> pd.DataFrame:
     """Draw control or one of the incentives each participant may get, and keep the probability of what was drawn."""
-    allowed = eligible_incentives(chosen, programme.incentives).to_numpy(float)
+    allowed = eligible_incentives(chosen, programme.arms).to_numpy(float)
     recency = np.log(chosen["recency_days"].to_numpy())
     closeness = (recency.mean() - recency) / max(recency.std(), 1e-9)
     treated = 1 / (1 + np.exp(np.log(CONTROL_SHARE / (1 - CONTROL_SHARE)) - experiment.confounding * closeness))
@@ -173,8 +173,8 @@ def _assign(
     shares = treated[:, None] * np.divide(allowed, options, out=np.zeros_like(allowed), where=options > 0)
     shares = np.column_stack([1 - shares.sum(axis=1), shares])
     arm = (rng.random((len(chosen), 1)) > np.cumsum(shares, axis=1)[:, :-1]).sum(axis=1)
-    names = np.array([programme.guardrails.control_id, *(incentive.id for incentive in programme.incentives)])
-    channels = np.array([None, *(incentive.channel for incentive in programme.incentives)], dtype=object)
+    names = np.array([programme.guardrails.control_id, *(incentive.id for incentive in programme.arms)])
+    channels = np.array([None, *(incentive.channel for incentive in programme.arms)], dtype=object)
     return chosen[["member", "policy_segment"]].assign(
         incentive_id=names[arm], channel=channels[arm], propensity=shares[np.arange(len(arm)), arm], sent=arm > 0
     )
@@ -262,7 +262,7 @@ def _true_effects(offers: pd.DataFrame, effects: pd.DataFrame, programme: Progra
     truth["recall"] = truth["gain"] - lost * truth["base_recall"]
     truth["margin"] = truth["gain"] * truth["basket"] * truth["margin_per_recall"] - lost * truth["base_margin"]
     redeemed = truth["redemption"] * (truth["base_recall"] + truth["recall"])
-    catalogue = {incentive.id: incentive for incentive in programme.incentives}
+    catalogue = {incentive.id: incentive for incentive in programme.arms}
     truth["cost"] = [
         expected_cost(catalogue[incentive_id], redemption_rate=rate)
         for incentive_id, rate in zip(truth["incentive_id"], redeemed, strict=True)
@@ -273,7 +273,7 @@ def _true_effects(offers: pd.DataFrame, effects: pd.DataFrame, programme: Progra
 def _true_choices(truth: pd.DataFrame, programme: Programme) -> pd.DataFrame:
     """Return per segment the cheapest incentive that truly recalls without losing money, and the one worth most."""
     rules = programme.guardrails
-    limits = {incentive.id: incentive.eligible.tiers for incentive in programme.incentives}
+    limits = {incentive.id: incentive.eligible.tiers for incentive in programme.arms}
     offered = truth[
         [
             not limits[i] or s.split("__")[0] in limits[i]
@@ -292,8 +292,8 @@ def offers_table(offers: pd.DataFrame, programme: Programme, calendar: Calendar,
     """Return the offer log as the programme keeps it; members are still numbers."""
     costs = pd.DataFrame(
         {
-            "contact": {i.id: i.contact_cost for i in programme.incentives},
-            "face": {i.id: i.face_value for i in programme.incentives},
+            "contact": {i.id: i.contact_cost for i in programme.arms},
+            "face": {i.id: i.face_value for i in programme.arms},
         }
     ).reindex(offers["incentive_id"])
     redeemed = offers["redeemed"].notna().to_numpy()
@@ -303,7 +303,7 @@ def offers_table(offers: pd.DataFrame, programme: Programme, calendar: Calendar,
         {
             "offer_id": "F" + offers.index.astype("str").str.zfill(7),
             "member": offers["member"],
-            "incentive_id": offers["incentive_id"],
+            "incentive_id": offers["incentive_id"].str.split("@").str[0],
             "assigned_at": calendar.local_time(offers["time"].to_numpy()),
             "campaign_id": "W" + np.floor(offers["time"]).astype(int).astype("str"),
             "channel": offers["channel"],

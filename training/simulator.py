@@ -152,7 +152,7 @@ def _before(rows: pd.DataFrame, end: int) -> pd.DataFrame:
 
 def _contactable_until(world: World, unsubscribed: pd.DataFrame) -> np.ndarray:
     """Return when each member can no longer be reached by every channel of the catalogue; 0 if never could."""
-    needed = [CHANNELS.index(incentive.channel) for incentive in world.programme.incentives]
+    needed = [CHANNELS.index(arm.channel) for arm in world.programme.arms]
     until = np.where(world.consent[:, needed].all(axis=1), np.inf, 0.0)
     until[unsubscribed["member"]] = np.minimum(until[unsubscribed["member"]], unsubscribed["time"])
     return until

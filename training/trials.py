@@ -63,7 +63,7 @@ def trial_log(given: pd.DataFrame, trials: Trials, programme: Programme, *, name
         }
     )
     placed = _placed(offers, rows, trials, name)
-    known = placed["incentive_id"].isin([programme.guardrails.control_id, *(one.id for one in programme.incentives)])
+    known = placed["incentive_id"].isin([programme.guardrails.control_id, *(one.id for one in programme.arms)])
     lapsed = placed["policy_segment"].isin(POLICY_SEGMENTS)
     problems = {
         "rows are of an incentive that is not in the programme file; left out": int((~known).sum()),
@@ -104,8 +104,8 @@ def _numbers(rows: pd.DataFrame, column: str, name: str) -> pd.Series:
 
 def _most(incentive: pd.Series, recall: pd.Series, programme: Programme) -> pd.Series:
     """Return the most each unit can have cost: the contact, and the face value if it was recalled."""
-    sent = {one.id: expected_cost(one, redemption_rate=0) for one in programme.incentives}
-    used = {one.id: expected_cost(one, redemption_rate=1) for one in programme.incentives}
+    sent = {one.id: expected_cost(one, redemption_rate=0) for one in programme.arms}
+    used = {one.id: expected_cost(one, redemption_rate=1) for one in programme.arms}
     contact, full = (incentive.map(costs).astype("float64").fillna(0.0) for costs in (sent, used))
     return contact + recall * (full - contact)
 

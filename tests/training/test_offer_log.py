@@ -155,7 +155,7 @@ def test_what_cannot_be_compared_is_left_out_and_counted() -> None:
     )
     assert log.offers["offer_id"].tolist() == ["o1", "o2"]
     assert set(log.warnings) == {
-        "1 of 6 offers were of an incentive that is not in the programme file; left out",
+        "1 of 6 offers were of an incentive, or by a channel, that is not in the programme file; left out",
         "1 of 6 offers went to members in no policy segment; left out",
         "2 of 6 offers have no propensity between 0 and 1 (what was certain tells nothing); left out",
     }
