@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -95,6 +95,35 @@ def plan(
         from serving import jobs
 
         return jobs.plan(settings, as_of, budget, out, bundle_folder=bundle, step=step)
+
+    run_job(job, programme, json, strict=strict)
+
+
+@app.command()
+def report(
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Date of the decisions; default: the latest published.")
+    ] = None,
+    language: Annotated[
+        Literal["en", "zh"] | None, typer.Option(help="Language of the report; default: the programme's own.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file to write; default: report_<language>.html beside the decisions.")
+    ] = None,
+    decisions: Annotated[Path, typer.Option(help="Folder that `winback score` published to.")] = Path("out/decisions"),
+    bundle: Annotated[
+        Path | None, typer.Option(help="Folder of a model bundle; default: the registry's champion.")
+    ] = None,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Write the weekly report for people: one HTML file that needs no network."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from serving.report.job import write_report
+
+        return write_report(settings, as_of, decisions, out, language=language, bundle_folder=bundle, step=step)
 
     run_job(job, programme, json, strict=strict)
 

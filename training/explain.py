@@ -6,7 +6,6 @@ are those of Okabe and Ito, which stay apart for colour-blind readers.
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Mapping
 from typing import Final
@@ -19,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
+from serving.report.figures import as_svg as as_svg
 from training.evaluate import ece_band, expected_calibration_error, gain_curve, reliability_table
 
 SHOWN_MEMBERS: Final = 1_000
@@ -127,14 +127,6 @@ def family_figure(contributions: pd.DataFrame, families: Mapping[str, str]) -> F
     axes.barh(strength.index, strength.to_numpy(), color=_COLOURS[0])
     axes.set_xlabel("Mean absolute change of the log-odds of churn")
     return figure
-
-
-def as_svg(figure: Figure) -> str:
-    """Return a figure as an SVG element, for a page; the same figure always gives the same text."""
-    text = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "winback"}):
-        figure.savefig(text, format="svg", metadata={"Date": None}, dpi=150)
-    return text.getvalue()[text.getvalue().index("<svg") :]
 
 
 def _axes(title: str, *, height: float = 4.5) -> tuple[Figure, Axes]:

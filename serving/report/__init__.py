@@ -1,0 +1,1 @@
+"""The weekly report: one page for the people who run the programme."""
