@@ -18,11 +18,13 @@ from serving.report.causes import tally_causes
 from serving.report.programme_value import ProgrammeValue, programme_values
 from serving.report.publications import Publication
 from serving.report.sections import (
+    Exploration,
     Group,
     Sending,
     Totals,
     Withheld,
     at_risk,
+    explored,
     movements,
     no_offers,
     risk_grid,
@@ -64,7 +66,7 @@ class Content:
         What the weekly job said of the publication.
     totals, before
         The week in figures, and the one before if there was one.
-    grid, causes, sendings, no_offers
+    grid, causes, sendings, exploration, no_offers
         See `serving.report.sections` and `serving.report.causes`.
     evidence, plan, bundle
         Absent when the policy table or the model has been replaced since the decisions were made, or never was.
@@ -79,6 +81,7 @@ class Content:
     grid: dict[str, dict[str, Group]]
     causes: pd.DataFrame
     sendings: list[Sending]
+    exploration: Exploration
     no_offers: dict[str, Group]
     evidence: Evidence | None
     plan: Plan | None
@@ -108,6 +111,7 @@ def gather(
         grid=risk_grid(risky),
         causes=tally_causes(risky, programme.windows),
         sendings=sendings(decisions, own_policy, programme.incentives),
+        exploration=explored(decisions),
         no_offers=no_offers(risky),
         evidence=_evidence(own_policy, decisions, programme) if own_policy else None,
         plan=_plan(programme, now.as_of, own_bundle, own_policy, loaded),

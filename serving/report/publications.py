@@ -17,7 +17,7 @@ from serving.batch import RunSummary
 SUMMARY: Final = "_summary.json"
 COLUMNS: Final = (
     "member_id", "churn_probability", "expected_value", "value_at_stake", "tier", "state", "policy_segment",
-    "recommended_incentive", "assigned_incentive", "assigned_by", "expected_cost", "expected_recall",
+    "recommended_incentive", "assigned_incentive", "assigned_by", "assigned_cost", "expected_recall",
     "expected_recall_low", "expected_recall_high", "no_offer_reason",
 )  # fmt: skip
 

@@ -20,7 +20,10 @@ NOT_OFFERED: Final = "not_offered"
 
 @dataclass(frozen=True)
 class Totals:
-    """A week in figures; recalls are those expected of what is sent, money is in the programme's currency."""
+    """A week in figures; money is in the programme's currency.
+
+    Recalls are those expected of incentives sent as advised: of those sent to learn from, none is claimed.
+    """
 
     members: int
     at_risk: int
@@ -60,6 +63,14 @@ class Sending:
 
 
 @dataclass(frozen=True)
+class Exploration:
+    """Members sent something by lot, and its cost, set-up left out."""
+
+    members: int
+    cost: float
+
+
+@dataclass(frozen=True)
 class Withheld:
     """A policy segment in which nothing is recommended, and why."""
 
@@ -73,15 +84,16 @@ class Withheld:
 def totals(decisions: pd.DataFrame, programme: Programme) -> Totals:
     """Add up a week's decisions."""
     risky, sent = at_risk(decisions), decisions[decisions["assigned_incentive"].notna()]
+    advised = sent[sent["assigned_incentive"] == sent["recommended_incentive"]]
     return Totals(
         members=len(decisions),
         at_risk=len(risky),
         value_at_stake=float(risky["value_at_stake"].sum()),
         expected_value=float(decisions["expected_value"].sum()),
         sent=len(sent),
-        recalls=float(sent["expected_recall"].sum()),
-        recalls_low=float(sent["expected_recall_low"].sum()),
-        recalls_high=float(sent["expected_recall_high"].sum()),
+        recalls=float(advised["expected_recall"].sum()),
+        recalls_low=float(advised["expected_recall_low"].sum()),
+        recalls_high=float(advised["expected_recall_high"].sum()),
         cost=float(campaign_costs(sent, programme.incentives)["cost"].sum()),
     )
 
@@ -123,7 +135,7 @@ def movements(before: pd.DataFrame, now: pd.DataFrame) -> dict[str, Group]:
 
 
 def sendings(decisions: pd.DataFrame, policy: PolicyTable | None, incentives: tuple[Incentive, ...]) -> list[Sending]:
-    """Return what each policy segment is sent, the most members first; set-up is shared by members."""
+    """Return what each policy segment is sent as advised, the most members first; set-up is shared by members."""
     effects = {} if policy is None else {(e.policy_segment, e.incentive_id): e for e in policy.effects}
     sent = decisions[decisions["assigned_incentive"].notna()]
     costs = campaign_costs(sent, incentives)
@@ -131,7 +143,7 @@ def sendings(decisions: pd.DataFrame, policy: PolicyTable | None, incentives: tu
     withheld = decisions[decisions["assigned_by"] == "holdout"]
     held_out = withheld.groupby(["policy_segment", "recommended_incentive"]).size()
     found = []
-    for key, rows in sent.groupby(["policy_segment", "assigned_incentive"]):
+    for key, rows in sent[sent["assigned_by"] == "policy"].groupby(["policy_segment", "assigned_incentive"]):
         segment, incentive_id = map(str, key)
         found.append(
             Sending(
@@ -139,7 +151,7 @@ def sendings(decisions: pd.DataFrame, policy: PolicyTable | None, incentives: tu
                 incentive_id=incentive_id,
                 members=len(rows),
                 held_out=int(held_out.get((segment, incentive_id), 0)),
-                cost=float(rows["expected_cost"].sum() + setup_per_member[incentive_id] * len(rows)),
+                cost=float(rows["assigned_cost"].sum() + setup_per_member[incentive_id] * len(rows)),
                 recalls=float(rows["expected_recall"].sum()),
                 recalls_low=float(rows["expected_recall_low"].sum()),
                 recalls_high=float(rows["expected_recall_high"].sum()),
@@ -147,6 +159,12 @@ def sendings(decisions: pd.DataFrame, policy: PolicyTable | None, incentives: tu
             )
         )
     return sorted(found, key=lambda sending: -sending.members)
+
+
+def explored(decisions: pd.DataFrame) -> Exploration:
+    """Return what is sent by lot, to learn what it does."""
+    sent = decisions[decisions["assigned_incentive"].notna() & (decisions["assigned_by"] == "exploration")]
+    return Exploration(len(sent), float(sent["assigned_cost"].sum()))
 
 
 def withheld(decisions: pd.DataFrame, policy: PolicyTable) -> list[Withheld]:

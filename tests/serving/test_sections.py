@@ -7,7 +7,17 @@ import pytest
 from builders import small_policy, small_programme
 
 from features.programme import Incentive, Programme
-from serving.report.sections import at_risk, movements, no_offers, risk_grid, sendings, totals, verdicts, withheld
+from serving.report.sections import (
+    at_risk,
+    explored,
+    movements,
+    no_offers,
+    risk_grid,
+    sendings,
+    totals,
+    verdicts,
+    withheld,
+)
 
 INCENTIVES = (
     Incentive(id="coupon_20", name_en="20 off", name_zh="立减20", setup_cost=100.0),
@@ -26,7 +36,7 @@ def decision(member_id: str, state: str, stake: float = 10.0, **changed: Any) ->
     return {
         "member_id": member_id, "state": state, "value_at_stake": stake, "tier": "high", "policy_segment": segment,
         "expected_value": 5.0, "recommended_incentive": None, "assigned_incentive": None, "assigned_by": None,
-        "expected_cost": None, "expected_recall": None, "expected_recall_low": None, "expected_recall_high": None,
+        "assigned_cost": None, "expected_recall": None, "expected_recall_low": None, "expected_recall_high": None,
         "no_offer_reason": None, **changed,
     }  # fmt: skip
 
@@ -34,7 +44,7 @@ def decision(member_id: str, state: str, stake: float = 10.0, **changed: Any) ->
 def sent(member_id: str, state: str, incentive_id: str) -> dict[str, Any]:
     return decision(
         member_id, state, recommended_incentive=incentive_id, assigned_incentive=incentive_id, assigned_by="policy",
-        expected_cost=2.0, expected_recall=0.1, expected_recall_low=0.04, expected_recall_high=0.16,
+        assigned_cost=2.0, expected_recall=0.1, expected_recall_low=0.04, expected_recall_high=0.16,
     )  # fmt: skip
 
 
@@ -129,3 +139,17 @@ def test_reasons_to_send_nothing_come_with_most_at_stake_first() -> None:
     )
     found = no_offers(now)
     assert [(reason, group.members) for reason, group in found.items()] == [("cooldown", 1), ("consent", 2)]
+
+
+def test_what_is_sent_by_lot_claims_no_recalls(programme: Programme) -> None:
+    by_lot = {"assigned_by": "exploration", "assigned_incentive": "points_x3", "assigned_cost": 3.0}
+    control = {"assigned_by": "exploration", "recommended_incentive": "coupon_20", "expected_recall": 0.1}
+    now = week(
+        sent("advised", "at_risk", "coupon_20"),
+        sent("by lot", "at_risk", "coupon_20") | by_lot,
+        decision("control by lot", "at_risk", **control),
+    )
+    found = totals(now, programme)
+    assert (found.sent, found.recalls) == (2, 0.1)
+    assert [sending.members for sending in sendings(now, None, programme.incentives)] == [1]
+    assert (explored(now).members, explored(now).cost) == (1, 3.0)
