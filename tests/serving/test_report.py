@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
+import pyarrow.dataset as ds
 import pytest
 from conftest import Published
 from typer.testing import CliRunner
@@ -19,7 +19,7 @@ from serving import cli
 from serving.report.content import Content, gather
 from serving.report.job import write_report
 from serving.report.page import render
-from serving.report.publications import SUMMARY, find_publications
+from serving.report.publications import COLUMNS, SUMMARY, find_publications
 
 HEADINGS = {
     "en": [
@@ -60,7 +60,7 @@ def decisions(published: Published, tmp_path_factory: pytest.TempPathFactory) ->
     """The week published, and one before it: the same, but two members' states and a newcomer's absence."""
     folder = tmp_path_factory.mktemp("decisions")
     source = next(published.programme.path("out").glob("as_of=*"))
-    table = pq.read_table(source / "decisions.parquet").to_pandas()
+    table = ds.dataset(source).to_table(columns=[*COLUMNS, "reasons"]).to_pandas()
     summary = json.loads((source / SUMMARY).read_text(encoding="utf-8"))
     risky = table["policy_segment"].notna()
     earlier = table.assign(state=table["state"].where(~risky | (risky.cumsum() > 2), "active")).iloc[:-1]
