@@ -70,8 +70,8 @@ def _given(contract: Contract, raw: Raw, timezone: str) -> dict[str, Given]:
     if contract.name == "events":
         foreign = {value: near(value, EVENTS) for value in raw.values.values() if value not in EVENTS}
         wrong += [f"values: {value!r} is not in the event vocabulary{hint}" for value, hint in foreign.items()]
-    elif raw.values:
-        wrong.append("`values` is for events only")
+    elif raw.values and contract.name not in ("offers", "contacts"):
+        wrong.append("`values` is for events, offers and contacts only")
     wanted = {column.name: raw.columns.get(column.name, column.name) for column in contract.columns}
     required = {column.name for column in contract.columns if column.required} | set(raw.columns)
     wrong += [

@@ -13,8 +13,8 @@ _INTEGERS = frozenset(f"{sign}{size}INT" for sign in ("", "U") for size in ("TIN
     "UINTEGER",
 }
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
-_YES = "('true', 't', 'yes', 'y', '1', '1.0', '是')"
-_NO = "('false', 'f', 'no', 'n', '0', '0.0', '否')"
+_YES = "('true', 't', 'yes', 'y', '1', '1.0', 'ja', 'j', '是')"
+_NO = "('false', 'f', 'no', 'n', '0', '0.0', 'nein', '否')"
 _OFFSET = r"\d:\d{2}.*([zZ]|[+-]\d{2}(:?\d{2})?)$"
 
 
@@ -99,7 +99,7 @@ def _id(value: Given) -> str:
     return f"case when isfinite({value.sql}) then {number} end"
 
 
-def _event(value: Given) -> str:
+def _mapped(value: Given) -> str:
     known = "".join(f" when {literal(theirs)} then {literal(ours)}" for theirs, ours in value.raw.values.items())
     return f"case {value.text}{known} else {value.text} end" if known else value.text
 
@@ -153,7 +153,8 @@ def _rezoned(timestamp: str, source: str, target: str) -> str:
 _CASTS: Mapping[Kind, Callable[[Given], str]] = {
     "id": _id,
     "text": _text,
-    "event": _event,
+    "event": _mapped,
+    "code": _mapped,
     "amount": _amount,
     "number": _number,
     "whole": _whole,

@@ -40,7 +40,9 @@ class Source(Settings):
     encoding: str = Field("utf-8", description="CSV only, e.g. gbk")
     datetime_format: str | None = Field(None, description="strptime format, when times are not ISO 8601")
     columns: dict[str, str] = Field(default_factory=dict, description="our column = the programme's column")
-    values: dict[str, str] = Field(default_factory=dict, description="events only: the programme's value = ours")
+    values: dict[str, str] = Field(
+        default_factory=dict, description="the programme's event, incentive or channel = ours"
+    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Source:

@@ -69,10 +69,17 @@ def reason(error: Exception) -> str:
 
 def read_source(con: duckdb.DuckDBPyConnection, name: str, source: Source, programme: Programme, scratch: Path) -> Raw:
     """Open a table of the programme file; text in other encodings than UTF-8 is transcoded into ``scratch``."""
-    if source.url is not None:
-        place, relation = _read_sql(con, name, source, programme)
-    else:
-        place, relation = _read_files(programme.path(source.path or ""), source, scratch)
+    if source.url is None:
+        return read_files(con, source, programme.folder, scratch)
+    return _raw(con, source, *_read_sql(con, name, source, programme))
+
+
+def read_files(con: duckdb.DuckDBPyConnection, source: Source, folder: Path, scratch: Path) -> Raw:
+    """Open a table's files; their path starts at ``folder``."""
+    return _raw(con, source, *_read_files(folder / (source.path or ""), source, scratch))
+
+
+def _raw(con: duckdb.DuckDBPyConnection, source: Source, place: str, relation: str) -> Raw:
     return Raw(
         place=place,
         relation=relation,

@@ -11,12 +11,13 @@ import ibis
 import pandera.ibis as pandera
 import pyarrow as pa
 
-Kind = Literal["id", "text", "amount", "number", "whole", "instant", "day", "flag", "event"]
+Kind = Literal["id", "text", "amount", "number", "whole", "instant", "day", "flag", "event", "code"]
 
 TYPES: Mapping[Kind, str] = {
     "id": "string",
     "text": "string",
     "event": "string",
+    "code": "string",
     "amount": "decimal(18, 4)",
     "number": "double",
     "whole": "int64",
@@ -179,10 +180,10 @@ CONTRACTS: Mapping[str, Contract] = {
             (
                 Column("offer_id", "id", "unique id", required=True),
                 Column("member_id", "id", "to whom", required=True),
-                Column("incentive_id", "id", "an incentive of the programme file, or its control_id", required=True),
+                Column("incentive_id", "code", "an incentive of the programme file, or its control_id", required=True),
                 Column("assigned_at", "instant", "when it was decided", required=True),
                 Column("campaign_id", "id", "the campaign it belongs to"),
-                Column("channel", "text", "how it was sent"),
+                Column("channel", "code", "how it was sent"),
                 Column("propensity", "number", "probability with which it was assigned, above 0 and up to 1"),
                 Column("cost_amount", "amount", "money actually spent on it"),
                 Column("redeemed_at", "instant", "when it was redeemed"),
@@ -202,7 +203,7 @@ CONTRACTS: Mapping[str, Contract] = {
             "One row per member, channel and change of consent; the latest known one counts.",
             (
                 Column("member_id", "id", "who", required=True),
-                Column("channel", "text", "through which channel", required=True),
+                Column("channel", "code", "through which channel", required=True),
                 Column("consent", "flag", "may be contacted there", required=True),
                 Column("updated_at", "instant", "since when; absent: always"),
             ),
@@ -252,7 +253,8 @@ Generated from `features/schemas.py`; a test keeps it current. See also [what ha
 
 Types: *id* and *text* are texts (a number is taken by its digits); *amount* is money or a quantity with up to four
 decimals and no separators of thousands; *instant* is a date or time, local to the programme unless it has an offset;
-*flag* is true or false in the usual words; *whole* and *number* are numbers; *event* is a word of the vocabulary below.
+*flag* is true or false in the usual words; *whole* and *number* are numbers; *event* is a word of the vocabulary below;
+*code* is a text too. Where a programme has other words for events, incentives or channels, `values` maps them to ours.
 No value is an empty field, `NULL` or `\\N`.
 """
 

@@ -34,6 +34,62 @@ app = typer.Typer(
 
 
 @app.command()
+def init(
+    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files; quote a pattern for files of one form.")],
+    out: Annotated[Path, typer.Option(help="Programme file to write.")] = PROGRAMME_FILE,
+    name: Annotated[str | None, typer.Option(help="What the programme is called.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="IANA time zone of times without an offset.")] = None,
+    currency: Annotated[str | None, typer.Option(help="ISO code of the currency of all amounts.")] = None,
+    language: Annotated[str | None, typer.Option(help="Of reasons: en or zh.")] = None,
+    date_order: Annotated[str | None, typer.Option(help="day or month: how 03/04/2026 begins.")] = None,
+    consent: Annotated[
+        bool | None, typer.Option("--consent/--no-consent", help="All members agreed to be contacted, or none.")
+    ] = None,
+    table: Annotated[list[str] | None, typer.Option(help="orders=FILE: which file is which table.")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="orders.net_amount=THEIRS: which column is which.")] = None,
+    cost: Annotated[list[str] | None, typer.Option(help="ID=CONTACT,REDEMPTION: what an incentive costs.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing; what cannot be guessed is an error.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the programme file.")] = False,
+) -> None:
+    """Look at a shop's files and write its programme file, asking what they do not tell."""
+    with command() as report:
+        from serving.first_hour import describe
+        from serving.prompts import ask, interactive, pairs
+
+        agreed = None if consent is None else "yes" if consent else "no"
+        said = {"name": name, "timezone": timezone, "currency": currency, "language": language}
+        said |= {"date_order": date_order, "consent": agreed}
+        answers = {key: answer for key, answer in said.items() if answer is not None}
+        answers |= pairs(column) | {f"cost.{key}": costs for key, costs in pairs(cost).items()}
+        describe(
+            files,
+            out,
+            tables=pairs(table),
+            answers=answers,
+            ask=ask if interactive() and not yes else None,
+            show=lambda rows: report.table("understood", rows),
+            overwrite=force,
+        )
+        report.say(f"Wrote {out}: read it through. Then: winback check --programme {out}")
+
+
+@app.command()
+def check(
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Read and check the tables of a programme file, and say what is in them."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from serving.checking import check as check_tables
+
+        return check_tables(settings, step=step)
+
+    run_job(job, programme, json, strict=strict)
+
+
+@app.command()
 def features(
     programme: ProgrammeOption = PROGRAMME_FILE,
     as_of: AsOfOption = None,

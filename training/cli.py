@@ -27,10 +27,12 @@ ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; kept wi
 
 
 class Dataset(StrEnum):
-    """Public data sets that come from the package registry."""
+    """Public data sets that come from the package registry, and made-up shops' exports."""
 
     CDNOW = "cdnow"
     COMPLETE_JOURNEY = "complete_journey"
+    GERMAN_SHOP = "german_shop"
+    CHINESE_SHOP = "chinese_shop"
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +63,7 @@ def data(
     ),
     json: JsonOption = None,
 ) -> None:
-    """Write a public data set as a programme's raw tables."""
+    """Write a public data set as a programme's raw tables, or a made-up shop's exports to try `init` on."""
     with command(json) as report:
         from training.demo_data import write_dataset
 

@@ -12,6 +12,7 @@ Neither set is shipped: both come from packages of the ``demo`` extra and are on
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,12 +35,12 @@ AGE_MIDPOINTS = {"19-24": 22, "25-34": 30, "35-44": 40, "45-54": 50, "55-64": 60
 
 
 def write_dataset(name: str, out: Path) -> list[Path]:
-    """Write a public data set into a folder.
+    """Write a public data set, or the exports of a made-up shop, into a folder.
 
     Parameters
     ----------
     name
-        ``cdnow`` or ``complete_journey``.
+        ``cdnow``, ``complete_journey`` or one of `training.example_shops.SHOPS`.
     out
         Folder for the tables; made when missing. Each file appears complete or not at all.
 
@@ -48,9 +49,12 @@ def write_dataset(name: str, out: Path) -> list[Path]:
     list
         The files written.
     """
+    from training.example_shops import SHOPS, write_shop
+
     writers: dict[str, Callable[[Path], list[Path]]] = {
         "cdnow": write_cdnow,
         "complete_journey": write_complete_journey,
+        **{shop: partial(write_shop, shop) for shop in SHOPS},
     }
     if name not in writers:
         raise InputError(f"unknown data set {name!r}; there are {', '.join(writers)}")
