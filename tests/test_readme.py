@@ -6,7 +6,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +33,15 @@ def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
+def expanded(word: str) -> list[str]:
+    """Return the files a pattern stands for, as a shell would."""
+    return sorted(map(str, Path().glob(word))) if "*" in word else [word]
+
+
 def run_shell(code: str) -> None:
     """Run shell lines; those that only call ``winback`` in this process, where its imports are paid for already."""
     for line in code.replace("\\\n", " ").splitlines():
-        words = [part for word in shlex.split(line, comments=True) for part in (sorted(glob(word)) or [word])]
+        words = [part for word in shlex.split(line, comments=True) for part in expanded(word)]
         if words[:1] == ["winback"]:
             result = CliRunner().invoke(app, words[1:])
             assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
