@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-full lint format bench-quality bench-automl bench-families bench-demo bench-evidence bench-service check-airflow docs constraints clean
+.PHONY: help demo serve test test-full lint format bench-quality bench-automl bench-families bench-demo bench-evidence bench-service check-airflow docs site constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ bench-service: $(STAMP)  ## the service beside a bare BentoML echo; SOAK_SECONDS
 
 docs: $(STAMP)  ## write the generated tables of docs/
 	$(BIN)/python docs/generate.py
+
+site: $(STAMP) docs  ## build the documentation as a site into build/site
+	$(BIN)/python docs/site.py build/site
 
 constraints: $(STAMP)  ## resolve newer versions into constraints.txt
 	@echo '# Exact versions of everything installed, for repeatable environments. Made by `make constraints`.' > $@.new

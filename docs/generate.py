@@ -11,6 +11,7 @@ from typing import Any, get_args
 from figures import benchmarks_markdown
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from reference import api_markdown, cli_markdown, errors_markdown
 
 from features.catalogue import Unit, features_markdown
 from features.programme import Programme, Settings, Windows
@@ -121,6 +122,9 @@ def _sentences(wording: Wording) -> str:
 
 
 GENERATED = {
+    "api.md": api_markdown,
+    "cli.md": cli_markdown,
+    "errors.md": errors_markdown,
     "benchmarks.md": benchmarks_markdown,
     "input-contract.md": contract_markdown,
     "features.md": features_markdown,
