@@ -87,9 +87,8 @@ def needs_of(app: FastAPI) -> Needs:
         security = (route.openapi_extra or {}).get("security")
         if security is None:
             raise ValueError(f"{route.path} does not say which scope it needs")
-        found |= {
-            (method, route.path): scope for each in security for scope in each[SCHEME] for method in route.methods
-        }
+        scopes = [scope for each in security for scope in each[SCHEME]]
+        found |= {(method, route.path): scope for scope in scopes for method in route.methods or ()}
     return found
 
 
