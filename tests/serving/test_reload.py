@@ -1,5 +1,7 @@
 """New models, policies and keys are taken over while the service runs; what cannot serve is refused."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +14,7 @@ from features.errors import RefusedError
 from serving.answers import Answers
 from serving.bundle import save_bundle, save_policy_table
 from serving.cache import AnswerCache, Kept
+from serving.contracts import ScoreAnswer
 from serving.database import StoreError
 from serving.envelope import open_to_all
 from serving.keys import KeyRing
@@ -164,3 +167,35 @@ def test_answers_kept_are_dropped_when_what_they_come_from_changes_or_cannot_be_
 def test_what_cannot_decide_is_found_out_by_trying(running, shop):
     with pytest.raises(RefusedError):
         try_out(Answers(shop.programme, shop.bundle.model_copy(update={"value_days": 1}), None, store=None))
+
+
+def test_a_call_in_flight_is_answered_by_what_it_began_with():
+    asked, may_answer = threading.Event(), threading.Event()
+
+    class SlowAnswers:
+        """Answers once it may."""
+
+        def __init__(self, version: str) -> None:
+            self.version = version
+
+        def score(self, question, *, request_id):
+            asked.set()
+            assert may_answer.wait(timeout=30)
+            return ScoreAnswer(
+                request_id=request_id, model_version=self.version, policy_version=None, as_of="2026-01-05",
+                computed_at="2026-01-05T01:00:00+00:00", results=[],
+            )  # fmt: skip
+
+    app = application(SlowAnswers("old"))
+
+    def score() -> str:
+        return request(app, "POST", "/v1/score", json={"member_ids": ["a"]}).json()["model_version"]
+
+    with ThreadPoolExecutor(1) as pool:
+        in_flight = pool.submit(score)
+        assert asked.wait(timeout=30)
+        app.state.answers = SlowAnswers("new")
+        app.state.answer_cache.drop()
+        may_answer.set()
+        assert in_flight.result() == "old"
+    assert score() == "new"
