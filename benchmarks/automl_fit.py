@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from autogluon.tabular import TabularPredictor
 
-PRESET = "good_quality"
+PRESET = "medium_quality"
 CHURNED, VALUE = "label_churned", "label_value"
 
 

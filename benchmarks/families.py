@@ -1,47 +1,45 @@
-"""What each family of features adds: train without it, and lose how much? Prints tables, writes results/families.json
-and docs/families.md.
+"""What each family of features adds: train without it, and lose how much? Prints tables, writes results/families.json;
+`make docs` lays them out in docs/features.md.
 
-DATA=folder adds Ta-Feng, from `tafeng_baskets.parquet` there.
+DATA=folder adds Ta-Feng, from `tafeng_baskets.parquet` there. MEMBERS=number says from how many members per date to
+learn at most; all are judged.
 """
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from cases import ROOT, Case, possible_cases, prepare
+from progress import Record, as_json, resumed
 from rich.console import Console
 
 from features.catalogue import catalogue
 from features.programme import Programme
+from features.sources import Loaded
 from serving.console import rows_table
 from serving.scoring import score
-from training.backtest import Rehearsal, rehearse
+from training.backtest import Rehearsal
 from training.compare import JUDGED
 from training.evaluate import paired_bootstrap
 from training.fit import train
-from training.snapshots import Snapshot
+from training.labels import labels
+from training.snapshots import Snapshot, build_snapshots, observe
 
 RESULTS = ROOT / "benchmarks" / "results" / "families.json"
-PAGE = ROOT / "docs" / "families.md"
 METRICS = ("log_loss", "auc", "tweedie_deviance", "gini")
 CONFIDENCE = 0.95
-INTRODUCTION = """# What each family of features adds
-
-Written by `make bench-families`. For every back-test the models are trained again without one family's columns, on the
-same snapshots, and judged on the same members. A gain is what the family adds, in points of the metric so that more is
-better; **bold** where the 95 % interval of the paired bootstrap lies above zero, *slanted* where it lies below.
-The priors of BG/NBD and Gamma-Gamma stay in all, so recency, frequency and value are never wholly absent.
-"""
+MEMBERS = 3_000
 
 
-def ablate(case: Case, data: Path | None) -> Iterator[dict[str, Any]]:
+def ablate(case: Case, data: Path | None) -> Iterator[Record]:
     """Yield one flat record per family that has anything to tell in this back-test."""
     programme, loaded = prepare(case, data)
-    full = rehearse(loaded, programme.instant(case.as_of), programme)
+    full = _rehearse(loaded, programme.instant(case.as_of), programme)
     used = set(full.training.bundle.feature_names)
     for family, columns in _families(programme).items():
         told = [name for name in columns if name in used]
@@ -49,10 +47,28 @@ def ablate(case: Case, data: Path | None) -> Iterator[dict[str, Any]]:
             yield {"backtest": case.name, "family": family, "features": len(told), **_gains(full, told, programme)}
 
 
-def _gains(full: Rehearsal, columns: Sequence[str], programme: Programme) -> dict[str, Any]:
+def _rehearse(loaded: Loaded, as_of: datetime, programme: Programme) -> Rehearsal:
+    most = int(os.environ.get("MEMBERS") or MEMBERS)
+    snapshots = [_fewer(each, most) for each in build_snapshots(loaded.tables, as_of, programme)]
+    now = observe(loaded.tables, as_of, programme)
+    happened = labels(loaded.tables, as_of, programme, now.features["member_id"])
+    return Rehearsal(snapshots, now, train(snapshots, now, programme), happened)
+
+
+def _fewer(snapshot: Snapshot, most: int) -> Snapshot:
+    """Draw members; always the same."""
+    members = len(snapshot.features)
+    rows = np.sort(np.random.default_rng(0).permutation(members)[:most])
+    features, priors, happened = (
+        frame.iloc[rows].reset_index(drop=True) for frame in (snapshot.features, snapshot.priors, snapshot.labels)
+    )
+    return replace(snapshot, features=features, priors=priors, labels=happened)
+
+
+def _gains(full: Rehearsal, columns: Sequence[str], programme: Programme) -> Record:
     reduced = train([_without(each, columns) for each in full.snapshots], full.now, programme)
     complete, less = (score(full.now.features, each.bundle) for each in (full.training, reduced))
-    gains: dict[str, Any] = {"n": len(full.happened)}
+    gains: Record = {"n": len(full.happened)}
     for name in METRICS:
         judged = JUDGED[name]
         difference = paired_bootstrap(
@@ -80,45 +96,16 @@ def _families(programme: Programme) -> dict[str, list[str]]:
     }
 
 
-def page(records: Sequence[dict[str, Any]]) -> str:
-    """Lay out the gains, one table per metric: families down, back-tests across."""
-    cases = list(dict.fromkeys(record["backtest"] for record in records))
-    found = {(record["backtest"], record["family"]): record for record in records}
-    lines = [INTRODUCTION]
-    for metric in METRICS:
-        lines += [
-            f"## {metric.replace('_', ' ')}",
-            "",
-            f"| family | {' | '.join(cases)} |",
-            "|---" * (len(cases) + 1) + "|",
-        ]
-        for family in dict.fromkeys(record["family"] for record in records):
-            cells = (_cell(found.get((case, family)), metric) for case in cases)
-            lines.append(f"| {family} | {' | '.join(cells)} |")
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _cell(record: dict[str, Any] | None, metric: str) -> str:
-    if record is None:
-        return "no data"
-    gain = f"{record[f'{metric}_gain']:+.4f}"
-    if record[f"{metric}_low"] > 0:
-        return f"**{gain}**"
-    return f"*{gain}*" if record[f"{metric}_high"] < 0 else gain
-
-
 def main() -> None:
     """Run all and write the results."""
     console = Console(width=200)
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     for case, data in possible_cases():
-        rows = list(ablate(case, data))
+        rows = resumed("families", case.name, lambda case=case, data=data: list(ablate(case, data)))
         console.print(rows_table(case.name, [{k: v for k, v in row.items() if k != "backtest"} for row in rows]))
         records += rows
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-        PAGE.write_text(page(records), encoding="utf-8")
+        RESULTS.write_text(as_json(records), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,17 +7,16 @@ was, unless the code has changed.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 from automl import NAME, automl
 from cases import ROOT, Case, possible_cases, prepare
+from progress import Record, as_json, resumed
 from rich.console import Console
 
 from serving.console import rows_table
@@ -28,12 +27,8 @@ from training.evaluate import churn_metrics, interval_coverage, uniformity_dista
 from training.peers import Peer, bench_peers
 
 RESULTS = ROOT / "benchmarks" / "results" / "quality.json"
-PROGRESS = ROOT / "build" / "quality"
-SOURCES = ("features", "serving", "training", "benchmarks")
 LIKELY_TO_ORDER = 0.3
 SHOWN = ("model", "auc", "log_loss", "brier", "gini", "rmse", "tweedie_deviance", "total_bias", "ece", "ece_band")
-
-Record = dict[str, Any]
 
 
 def judge(case: Case, result: BacktestResult) -> list[Record]:
@@ -98,16 +93,9 @@ def peers_of(case: Case) -> Mapping[str, Peer]:
 
 
 def run(case: Case, data: Path | None) -> list[Record]:
-    """Back-test one case, or read what a run of the same code found."""
-    kept = PROGRESS / _code() / f"{case.name}.json"
-    if kept.exists():
-        found: list[Record] = json.loads(kept.read_text(encoding="utf-8"))
-        return found
+    """Back-test one case."""
     programme, loaded = prepare(case, data)
-    rows = judge(case, backtest(loaded, programme.instant(case.as_of), programme, peers=peers_of(case)))
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(_json(rows), encoding="utf-8")
-    return rows
+    return judge(case, backtest(loaded, programme.instant(case.as_of), programme, peers=peers_of(case)))
 
 
 def main() -> None:
@@ -116,10 +104,10 @@ def main() -> None:
     results: list[Record] = []
     for case, data in possible_cases():
         started = perf_counter()
-        rows = run(case, data)
+        rows = resumed("quality", case.name, partial(run, case, data))
         results += rows
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(_json(results), encoding="utf-8")
+        RESULTS.write_text(as_json(results), encoding="utf-8")
         title = f"{case.name}: {rows[0]['n']:,} members, {perf_counter() - started:.0f} s"
         console.print(rows_table(title, [{name: _text(row[name]) for name in SHOWN} for row in rows]))
         console.print(rows_table("ours against the best peer", [*_compared(rows)]), "")
@@ -171,24 +159,8 @@ def _sure(ours: Record) -> Record:
     return {name: ours[name] for name in names}
 
 
-def _code() -> str:
-    """Return a digest of the code and the settings that results depend on."""
-    digest = hashlib.sha256(f"{os.environ.get('AUTOML')} {os.environ.get('DATA')}".encode())
-    for file in sorted(file for folder in SOURCES for file in (ROOT / folder).rglob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
-
-
 def _text(value: Any) -> Any:
     return "-".join(f"{end:.3f}" for end in value) if isinstance(value, list) else value
-
-
-def _json(rows: list[Record]) -> str:
-    return json.dumps(rows, indent=1, default=_plain) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 if __name__ == "__main__":
