@@ -8,7 +8,7 @@ from math import nan
 from pathlib import Path
 from typing import Any, get_args
 
-from figures import benchmarks_markdown
+from figures import benchmarks_markdown, families_markdown
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from reference import api_markdown, cli_markdown, errors_markdown
@@ -127,7 +127,7 @@ GENERATED = {
     "errors.md": errors_markdown,
     "benchmarks.md": benchmarks_markdown,
     "input-contract.md": contract_markdown,
-    "features.md": features_markdown,
+    "features.md": lambda: features_markdown() + families_markdown(),
     "programme-file.md": programme_markdown,
     "reasons-zh.md": reasons_markdown,
 }

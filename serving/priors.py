@@ -94,9 +94,9 @@ def expected_orders(repeats: Floats, last: Floats, age: Floats, btyd: BetaGeomet
     return p_alive(repeats, last, age, btyd) * orders_if_alive(repeats, age, btyd, weeks)
 
 
-def order_log_odds(features: pd.DataFrame, constants: FittedConstants, days: int) -> Floats:
-    """Log-odds of an order within so many days, row by row, no surer than one in a thousand."""
-    return _finite_logit(p_orders(*_clock(features), constants.btyd, days / DAYS_PER_WEEK))
+def p_order_within(features: pd.DataFrame, constants: FittedConstants, days: int) -> Floats:
+    """Probability of an order within so many days, row by row."""
+    return p_orders(*_clock(features), constants.btyd, days / DAYS_PER_WEEK)
 
 
 def expected_spend(repeats: Floats, mean_value: Floats, spend: GammaGamma) -> Floats:
@@ -182,7 +182,7 @@ def prior_columns(features: pd.DataFrame, constants: FittedConstants, churn_days
         "prior_expected_value": alive * orders_alive * per_order,
         "prior_value_if_active": value_if_active,
         "prior_overdue": recency / typical_gap_days(features, constants, PRIOR_GAPS),
-        "prior_churn_logit": -order_log_odds(features, constants, churn_days),
+        "prior_churn_logit": -_finite_logit(p_order_within(features, constants, churn_days)),
         "prior_orders_logit": _finite_logit(alive * p_if_alive),
         "prior_log_value": np.log(value_if_active.clip(min=VALUE_FLOOR)),
     }
