@@ -110,12 +110,10 @@ class Envelope:
                 await refusal(scope, receive, send_with_id)
             else:
                 await self._app(scope, _bounded(receive), send_with_id)
-        except Exception:
-            _log.exception("request %s failed", request_id)
+        except Exception as error:
             if status:
                 raise
-            fault = failure(request_id, 500, "something went wrong on our side; report it with the request_id")
-            await fault(scope, receive, send_with_id)
+            await _fault(request_id, error)(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - began
             path = scope["path"] if scope["path"] in self._paths else "other"
@@ -140,6 +138,13 @@ class Envelope:
         if method == "POST" and content_type != "application/json":
             return failure(request_id, 415, "send application/json")
         return None
+
+
+def _fault(request_id: str, error: Exception) -> JSONResponse:
+    if isinstance(error, HTTPException):  # of a body that was given up before it came to a route
+        return failure(request_id, error.status_code, str(error.detail))
+    _log.error("request %s failed", request_id, exc_info=error)
+    return failure(request_id, 500, "something went wrong on our side; report it with the request_id")
 
 
 def _bounded(receive: Receive) -> Receive:
