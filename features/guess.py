@@ -220,7 +220,7 @@ def _score(contract: Contract, column: Column, look: Look, refers: bool) -> floa
         return 0.0
     if column.kind in ("id", "text", "event", "code") and not _may_be_id(look):
         return 0.0
-    called = likeness(look.name, COLUMNS[contract.name][column.name], ours=column.name)
+    called = likeness(look.name, COLUMNS[contract.name].get(column.name, {}), ours=column.name)
     if not column.required:
         return called if called >= _SAME_WORD else 0.0
     holds = _holds(contract, column, look, refers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     from features.programme import Programme
     from serving.jobs import JobResult
 
+
+class DateOrder(StrEnum):
+    """What dates begin with that could be read both ways."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
 app = typer.Typer(
     name="winback",
     help="Who is leaving, what they are worth, why, and the cheapest incentive shown to bring them back.",
@@ -41,7 +50,7 @@ def init(
     timezone: Annotated[str | None, typer.Option(help="IANA time zone of times without an offset.")] = None,
     currency: Annotated[str | None, typer.Option(help="ISO code of the currency of all amounts.")] = None,
     language: Annotated[str | None, typer.Option(help="Of reasons: en or zh.")] = None,
-    date_order: Annotated[str | None, typer.Option(help="day or month: how 03/04/2026 begins.")] = None,
+    date_order: Annotated[DateOrder | None, typer.Option(help="How dates such as 03/04/2026 begin.")] = None,
     consent: Annotated[
         bool | None, typer.Option("--consent/--no-consent", help="All members agreed to be contacted, or none.")
     ] = None,
