@@ -13,7 +13,7 @@ import httpx
 
 from serving.server import HOST
 
-READY_WITHIN_SECONDS = 120
+READY_WITHIN_SECONDS = 240
 
 
 def free_port() -> int:
