@@ -10,16 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import get_args
 
 import pandas as pd
 
-from features.programme import Programme, load_programme
+from features.programme import Language, Programme, load_programme
 from features.sources import Loaded
 from serving.batch import RunSummary, score_programme
 from serving.bundle import PolicyTable
 from serving.jobs import JobResult, Rows
 from serving.loading import Step, load
 from serving.registry import resolve_policy_table
+from serving.report.job import write_report
 from training import page, run
 from training.backtest import OURS, BacktestResult, backtest
 from training.demo_data import write_dataset
@@ -122,6 +124,8 @@ def _simulated(folder: Path, members: int, weeks: int, step: Step) -> page.Part:
     walk = _walk(programme, None, folder / "demo" / "decisions" / "simulated", step)
     truth, choices = simulation.truth["effects"], simulation.truth["choices"]
     rows = page.choice_rows(walk.policy, truth, choices)
+    step("writing the weekly report")
+    reports = _reports(walk, folder / "demo")
     page.effects_figure(walk.policy, truth, most_segments=4).savefig(folder / "demo" / "effects.png", dpi=130)
     return _part(
         walk,
@@ -142,7 +146,17 @@ def _simulated(folder: Path, members: int, weeks: int, step: Step) -> page.Part:
                 "whole interval lies above zero and its net value is not below the tolerance.",
             ),
         ),
+        reports=reports,
     )
+
+
+def _reports(walk: Walk, folder: Path) -> tuple[str, ...]:
+    """Write the weekly report in both languages, and return the files' names."""
+    decisions = walk.summary.file.parent.parent
+    for language in get_args(Language):
+        file = folder / f"report_{language}.html"
+        write_report(walk.programme, None, decisions, file, language=language, loaded=walk.loaded)
+    return tuple(f"report_{language}.html" for language in get_args(Language))
 
 
 def _walk(programme: Programme, backtest_as_of: str | None, out: Path, step: Step) -> Walk:
@@ -168,6 +182,7 @@ def _part(
     choices: Rows = (),
     choices_caption: str = "",
     effects: tuple[page.Picture, ...] = (),
+    reports: tuple[str, ...] = (),
 ) -> page.Part:
     programme, tested = walk.programme, walk.backtest
     happened = tested.members
@@ -212,6 +227,7 @@ def _part(
         choices=choices,
         choices_caption=choices_caption,
         effects=effects,
+        reports=reports,
     )
 
 

@@ -64,6 +64,7 @@ class Part:
     choices: Rows = ()
     choices_caption: str = ""
     effects: tuple[Picture, ...] = ()
+    reports: tuple[str, ...] = ()
 
 
 def write_page(parts: list[Part], file: Path, *, minutes: str, next_steps: tuple[str, ...]) -> None:

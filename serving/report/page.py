@@ -14,7 +14,7 @@ from serving.drift import THRESHOLD
 from serving.report.content import Content
 from serving.report.figures import as_svg, budget_figure, trend_figure
 from serving.report.sections import AT_RISK
-from serving.writing import Writer
+from serving.writer import Writer
 
 
 @dataclass(frozen=True)

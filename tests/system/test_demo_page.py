@@ -1,26 +1,17 @@
 """The demo's page in a real browser: nothing clipped, nothing wider than the screen, nothing logged."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import asked_of_network, open_browser, overflowing, resize
 from selenium.webdriver import Chrome
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 
 from training.demo import run_demo
 
 pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[2]
-QUIET = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync")  # fmt: skip
-OVERFLOWING = """
-return [...document.querySelectorAll("body *")]
-  .filter(e => !e.closest(".wide") && !e.closest("svg") && e.getBoundingClientRect().right > innerWidth + 1)
-  .map(e => e.outerHTML.slice(0, 99));
-"""
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +27,16 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    options = Options()
-    options.binary_location = "/usr/bin/chromium"
-    for argument in (*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    yield chrome
-    chrome.quit()
+    with open_browser(tmp_path_factory.mktemp("profile")) as chrome:
+        yield chrome
 
 
 @pytest.mark.parametrize("width", [390, 820, 1440], ids=["phone", "tablet", "desktop"])
 def test_nothing_is_wider_than_the_screen(page: Path, browser: Chrome, width: int) -> None:
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    )
+    resize(browser, width)
     browser.get(page.as_uri())
     assert browser.execute_script("return innerWidth") == width
-    assert browser.execute_script(OVERFLOWING) == []
+    assert overflowing(browser) == []
 
 
 def test_the_page_shows_both_programmes_and_asks_nothing_of_the_network(page: Path, browser: Chrome) -> None:
@@ -63,9 +46,7 @@ def test_the_page_shows_both_programmes_and_asks_nothing_of_the_network(page: Pa
     assert headings == ["Complete Journey", "Simulated programme", "What to do next"]
     assert all(figure.size["height"] > 100 for figure in browser.find_elements("css selector", "figure svg"))
     assert browser.get_log("browser") == []
-    sent = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    urls = [m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"]
-    assert [url for url in urls if not url.startswith(("file:", "data:"))] == []
+    assert asked_of_network(browser) == []
 
 
 def test_it_prints_on_a4(page: Path, browser: Chrome) -> None:
