@@ -132,13 +132,14 @@ def _untried(offers: pd.DataFrame, proposed: pd.DataFrame, programme: Programme)
     tried = pd.crosstab(offers["policy_segment"], offers["incentive_id"]).reindex(
         columns=proposed.columns, fill_value=0
     )
-    enough = tried.gt(0) & tried.ge([rules.min_control, *[rules.min_treated] * len(programme.arms)])
-    wanted = proposed.groupby(offers["policy_segment"]).max() > 0
+    enough = np.maximum([rules.min_control, *[rules.min_treated] * len(programme.arms)], 1)
+    wanted = proposed.groupby(offers["policy_segment"]).max().loc[tried.index] > 0
     wanted[rules.control_id] = True
+    lacking = wanted.to_numpy() & (tried.to_numpy() < enough)
     return {
-        str(segment): f"{segment}: {', '.join(arm for arm in wanted if wanted.loc[segment, arm] and not row[arm])}"
-        for segment, row in enough.iterrows()
-        if (wanted.loc[segment] & ~row).any()
+        segment: f"{segment}: {', '.join(np.array(wanted.columns)[lacks])}"
+        for segment, lacks in zip(tried.index.astype("str"), lacking, strict=True)
+        if lacks.any()
     }
 
 
