@@ -23,6 +23,10 @@ Days = Annotated[int, Field(ge=1, le=3650)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
 
+BETTING_HOLDOUT = 0.2
+"""What was not proven beforehand has to be measured afterwards."""
+
+
 class Settings(BaseModel):
     """Frozen and strict: an unknown key is an error, not a silently ignored wish."""
 
@@ -235,6 +239,9 @@ class Incentive(Settings):
 class Guardrails(Settings):
     """Limits no recommendation may cross, and how sure we must be."""
 
+    mode: Literal["proven", "best_bet"] = Field(
+        "proven", description="send what was proven to work; or, where nothing was, what is expected to pay, as a bet"
+    )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="familywise, of the effect on recall")
     recall_floor: Share = Field(0.0, description="an effect on recall must be above this to count")
     detectable_recall: Annotated[float, Field(gt=0, le=1)] = Field(
@@ -255,11 +262,20 @@ class Guardrails(Settings):
     )
     accept_observational: bool = Field(False, description="let effects of unrandomised offers decide")
     control_id: str = Field("control", description="the incentive id that stands for 'nothing sent' in the offer log")
-    holdout_share: Share = Field(0.05, description="of members, never treated, drawn anew each quarter")
+    holdout_share: Share = Field(
+        0.05, description="of members, never treated, drawn anew each quarter; by default 0.2 where bets are made"
+    )
     exploration_share: Share = Field(
         0.05, description="of assignments, drawn evenly among all a member may get, control included; 0: none"
     )
     seed: str = Field("winback", description="salt of the hashes that draw the holdout and the assignments")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bets_are_measured(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("mode") == "best_bet":
+            return {"holdout_share": BETTING_HOLDOUT, **given}
+        return given
 
     @model_validator(mode="after")
     def _cooldown_covers_response(self) -> Guardrails:

@@ -13,7 +13,7 @@ from features.programme import Guardrails, Programme
 from serving.assignment import assign
 from serving.bundle import Advantage, Effect, Evidence, PolicyTable
 from serving.guardrails import Permits, permits
-from serving.policy import effective_by_cost, with_upgrade
+from serving.policy import best_bets, effective_by_cost, with_upgrade
 
 _ADVICE: Final = {
     "advised_arm": "str",
@@ -107,7 +107,8 @@ def _advise_in(
     if policy is None or segment not in policy.choices:
         return _nothing(index, reason="insufficient_evidence", evidence="none")
     effects = [effect for effect in policy.effects if effect.policy_segment == segment]
-    ranked = effective_by_cost(effects, programme.arms)
+    proven = effective_by_cost(effects, programme.arms)
+    ranked = proven or best_bets(effects, programme.arms)
     if not ranked:
         reason = policy.choices[segment].reason or "insufficient_evidence"
         return _nothing(index, reason=reason, evidence=policy.evidence)
@@ -118,7 +119,7 @@ def _advise_in(
     first = pd.Series(allowed.first_bite(columns)[rows], index=index, dtype="str")
     free = first == ""
     advice: pd.DataFrame = offers.where(free)
-    return advice.assign(evidence=policy.evidence, no_offer_reason=first.mask(free))
+    return advice.assign(evidence=policy.evidence if proven else "bet", no_offer_reason=first.mask(free))
 
 
 def _best(

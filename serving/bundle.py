@@ -29,6 +29,8 @@ R = TypeVar("R", bound="Record")
 ModelName = Literal["churn", "orders", "value"]
 Offset = Literal["prior_churn_logit", "prior_orders_logit", "prior_log_value"]
 Evidence = Literal["randomised", "propensity", "observational", "none"]
+Grounds = Literal["randomised", "propensity", "observational", "none", "bet"]
+"""What a decision rests on: evidence, or a bet on what evidence does not show yet."""
 
 
 class Record(BaseModel):
@@ -210,6 +212,13 @@ class Estimate(Record):
     simultaneous_high: float
 
 
+class Pooled(Record):
+    """What to expect of an effect, given the same incentive's effects in other segments too."""
+
+    value: float
+    se: float = Field(description="standard deviation of what the effect may be")
+
+
 class Effect(Record):
     """What one incentive did in one policy segment, against control, per member."""
 
@@ -229,6 +238,8 @@ class Effect(Record):
         description="risk ratio with which something unseen must go with treatment and with ordering to explain the "
         "pointwise interval of recall away; 1: it reaches zero as it is",
     )
+    pooled_recall: Pooled | None = Field(None, description="ranks, and decides nothing that counts as proven")
+    pooled_net: Pooled | None = Field(None, description="likewise; what a bet rests on")
     verdict: str
     why: str
 

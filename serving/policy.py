@@ -11,7 +11,7 @@ from scipy.stats import norm
 from features.programme import Guardrails, Incentive
 from serving.bundle import Advantage, Choice, Effect, Estimate, Evidence
 
-Verdict = Literal["effective", "no_effect", "not_worth_it", "insufficient_evidence", "observational_only"]
+Verdict = Literal["effective", "bet", "no_effect", "not_worth_it", "insufficient_evidence", "observational_only"]
 
 NET_CONFIDENCE: Final = 0.9
 POWER: Final = 0.8
@@ -108,6 +108,34 @@ def effective_by_cost(effects: Iterable[Effect], incentives: Iterable[Incentive]
     return sorted(effective, key=lambda effect: (effect.cost_per_member, effect.incentive_id))
 
 
+def bets_on(effect: Effect, evidence: Evidence, guardrails: Guardrails) -> Effect:
+    """Turn an effect that is not settled yet into a bet, where the programme accepts bets and this one should pay.
+
+    It should where the pooled estimates expect more recalls than the floor and a net value above zero. What nobody drew
+    lots for is never bet on, unless the programme accepts such evidence.
+    """
+    trusted = evidence != "observational" or guardrails.accept_observational
+    recall, net = effect.pooled_recall, effect.pooled_net
+    if guardrails.mode != "best_bet" or effect.verdict != "insufficient_evidence" or not trusted:
+        return effect
+    if recall is None or net is None or recall.value <= guardrails.recall_floor or net.value <= 0:
+        return effect
+    chance = float(norm.cdf(net.value / net.se)) if net.se > 0 else 1.0
+    expected = f"pooled over segments it is expected to bring {net.value:.2f} per member, above zero with {chance:.0%}"
+    return effect.model_copy(update={"verdict": "bet", "why": f"not proven; {expected} ({effect.why})"})
+
+
+def best_bets(effects: Iterable[Effect], incentives: Iterable[Incentive]) -> list[Effect]:
+    """Return the bets among the programme's incentives, the most valuable one expected first; ties break by id."""
+    offered = {incentive.id for incentive in incentives}
+    bets = [
+        (-effect.pooled_net.value, effect.incentive_id, effect)
+        for effect in effects
+        if effect.verdict == "bet" and effect.pooled_net is not None and effect.incentive_id in offered
+    ]
+    return [effect for *_, effect in sorted(bets, key=lambda bet: bet[:2])]
+
+
 def with_upgrade(ranked: Sequence[Effect], advantages: Iterable[Advantage], guardrails: Guardrails) -> Effect:
     """Choose the cheapest of effective incentives, or the dearer one whose net value surely beats it.
 
@@ -148,13 +176,20 @@ def cheapest_effective(
 ) -> Choice:
     """Choose among nothing, the lowest-cost effective incentive of one policy segment and upgrades of it.
 
-    Where nothing is effective, the reason is that of the incentive nearest to being so: one not yet known to fail
-    comes before one that does not pay, and that before one that does not work.
+    Where nothing is effective, the best bet is chosen if there is any (:func:`bets_on`). Otherwise the reason is that
+    of the incentive nearest to being effective: one not yet known to fail comes before one that does not pay, and that
+    before one that does not work.
     """
+    incentives = tuple(incentives)
     ranked = effective_by_cost(effects, incentives)
     if ranked:
         chosen = with_upgrade(ranked, advantages, guardrails)
         return Choice(incentive_id=chosen.incentive_id, reason=None, why=_why(chosen, ranked, effects, advantages))
+    bets = best_bets(effects, incentives)
+    if bets:
+        return Choice(
+            incentive_id=bets[0].incentive_id, reason=None, why=f"a bet on {bets[0].incentive_id}: {bets[0].why}"
+        )
     verdicts = {effect.verdict for effect in effects}
     reason = next((reason for reason in _REASONS if reason in verdicts), "insufficient_evidence")
     nearest = sorted((effect for effect in effects if effect.verdict == reason), key=lambda effect: effect.incentive_id)

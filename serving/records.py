@@ -11,7 +11,7 @@ import pyarrow
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from features.programme import State, Tier
-from serving.bundle import Evidence
+from serving.bundle import Grounds
 from serving.history import HistoryLevel
 
 NoOfferReason = Literal[
@@ -86,7 +86,7 @@ class DecisionRecord(Strict):
     expected_recall: float | None = Field(description="added probability of ordering again")
     expected_recall_low: float | None
     expected_recall_high: float | None
-    evidence: Evidence
+    evidence: Grounds
     no_offer_reason: NoOfferReason | None
 
 

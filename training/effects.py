@@ -21,6 +21,7 @@ from serving.segments import POLICY_SEGMENTS
 from training.contrast import Contrast
 from training.multiplicity import interval_z, step_down
 from training.offer_log import OfferLog, read_offer_log
+from training.pooling import with_pooled
 from training.prognosis import foresee
 from training.propensity import OVERLAP, chance_column, estimate_chances
 from training.segment_log import FORESEEN, OUTCOMES, SegmentEvidence, SegmentLog
@@ -104,7 +105,8 @@ def effects_of_logs(given: Sequence[OfferLog], programme: Programme, as_of: date
     compared = _tested(_comparisons(segments, programme), guardrails)
     comparisons = sum(one.is_large(guardrails) for one in compared)
     reaches = (float(norm.ppf((1 + guardrails.confidence) / 2)), interval_z(comparisons, guardrails.confidence))
-    effects = [_effect(one, reaches, evidence, guardrails) for one in compared]
+    estimated = [_effect(one, reaches, evidence, guardrails) for one in compared]
+    effects = with_pooled(estimated, evidence, guardrails)
     advantages = _advantages(effects, segments, programme, reaches)
     return PolicyTable(
         created_at=datetime.now(UTC).replace(tzinfo=None),

@@ -8,7 +8,7 @@ import pytest
 from features.errors import InputError
 from features.programme import Programme, parse_programme
 from serving.advice import decide
-from serving.bundle import Advantage, Choice, Effect, Estimate, PolicyTable
+from serving.bundle import Advantage, Choice, Effect, Estimate, PolicyTable, Pooled
 
 AS_OF = datetime(2026, 1, 5)
 
@@ -167,6 +167,14 @@ def test_a_segment_without_an_effective_incentive_gives_the_policys_reason() -> 
         row = first(member(), table=policy([effect("mail", verdict=reason)], reason=reason))
         assert row["no_offer_reason"] == reason
         assert row["evidence"] == "randomised"
+
+
+def test_a_bet_is_recommended_where_nothing_is_proven_and_says_that_it_is_one() -> None:
+    bet = EFFECTS[2].model_copy(update={"verdict": "bet", "pooled_net": Pooled(value=1.0, se=1.0)})
+    alone = first(member(), table=policy([bet]))
+    assert (alone["recommended_incentive"], alone["evidence"]) == ("gift", "bet")
+    beside = first(member(), table=policy([EFFECTS[1], bet]))
+    assert (beside["recommended_incentive"], beside["evidence"]) == ("text", "randomised")
 
 
 def test_a_segment_the_policy_says_nothing_of_is_unknown() -> None:

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from features.programme import Guardrails, Incentive
-from serving.bundle import Advantage, Choice, Effect, Estimate, Evidence
-from serving.policy import cheapest_effective, effective_by_cost, judge, needed_sample, with_upgrade
+from serving.bundle import Advantage, Choice, Effect, Estimate, Evidence, Pooled
+from serving.policy import best_bets, bets_on, cheapest_effective, effective_by_cost, judge, needed_sample, with_upgrade
 
 RULES = Guardrails()
 
@@ -242,3 +242,48 @@ def test_a_higher_floor_never_makes_more_incentives_effective(effects: list[Effe
             guardrails=rules,
         )  # fmt: skip
         assert stricter != "effective" or bounds_hold(one)
+
+
+BETTING = Guardrails(mode="best_bet")
+
+
+def unsettled(incentive_id: str = "mail", *, net: float = 1.0, recall: float = 0.02, **changed: object) -> Effect:
+    """An effect too unsure to be proven, with what is expected of it given other segments."""
+    given = effect(incentive_id, recall=(0.02, 0.02), net=(1.0, 2.0), **changed)
+    pooled = {"pooled_recall": Pooled(value=recall, se=0.01), "pooled_net": Pooled(value=net, se=1.0)}
+    return given.model_copy(update=pooled)
+
+
+def test_what_is_not_settled_but_expected_to_pay_is_a_bet_only_where_the_programme_bets() -> None:
+    bet = bets_on(unsettled(), "randomised", BETTING)
+    assert bet.verdict == "bet"
+    assert "not proven; pooled over segments it is expected to bring 1.00 per member, above zero with 84%" in bet.why
+    assert bets_on(unsettled(), "randomised", RULES) == unsettled()
+
+
+@pytest.mark.parametrize("expected", [{"net": 0.0}, {"net": -1.0}, {"recall": 0.0}])
+def test_nothing_is_bet_on_that_is_not_expected_to_recall_and_to_pay(expected: dict[str, float]) -> None:
+    assert bets_on(unsettled(**expected), "randomised", BETTING).verdict == "insufficient_evidence"
+
+
+def test_what_nobody_drew_lots_for_or_was_shown_to_fail_is_no_bet() -> None:
+    assert bets_on(unsettled(), "observational", BETTING).verdict == "insufficient_evidence"
+    failed = unsettled().model_copy(update={"verdict": "no_effect"})
+    assert bets_on(failed, "randomised", BETTING).verdict == "no_effect"
+
+
+def test_the_bet_expected_to_bring_most_is_chosen_where_nothing_is_proven() -> None:
+    offered = incentives("mail", "coupon")
+    bets = [bets_on(unsettled(id_, net=net), "randomised", BETTING) for id_, net in (("mail", 1.0), ("coupon", 2.0))]
+    assert [bet.incentive_id for bet in best_bets(bets, offered)] == ["coupon", "mail"]
+    choice = cheapest_effective(bets, offered, BETTING)
+    assert choice.incentive_id == "coupon"
+    assert choice.why.startswith("a bet on coupon: not proven")
+    proven = effect("mail")
+    assert cheapest_effective([proven, bets[1]], offered, BETTING).incentive_id == "mail"
+
+
+def test_where_bets_are_made_the_holdout_is_larger_unless_said_otherwise() -> None:
+    assert BETTING.holdout_share == 0.2
+    assert Guardrails(mode="best_bet", holdout_share=0.1).holdout_share == 0.1
+    assert RULES.holdout_share < 0.1
