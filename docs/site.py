@@ -19,7 +19,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "Data in": ("programme-file", "input-contract", "bad-input", "features"),
     "Models and evidence": ("models", "training", "evidence", "campaigns", "benchmarks"),
     "Every week": ("weekly-job", "report", "console"),
-    "Service": ("crm", "security", "operations"),
+    "Service": ("crm", "crm-calls", "security", "operations"),
     "Reference": ("cli", "api", "errors", "reasons-zh"),
 }
 """The pages in their order. One that is not there is left out; one that is not listed comes last, under More."""

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import duckdb
 
@@ -19,28 +20,50 @@ _LONGEST_ALIAS_CHAIN = 2**20
 
 
 def stage(
-    con: duckdb.DuckDBPyConnection, contract: Contract, raw: Raw, programme: Programme, *, aliases: bool
+    con: duckdb.DuckDBPyConnection, contract: Contract, parts: Sequence[Raw], programme: Programme, *, aliases: bool
 ) -> Staged:
-    """Read a table and cast its columns, keeping in mind which values did not fit; map members through identities."""
-    columns = _given(contract, raw, programme.timezone)
-    total = _parse(con, contract, columns, raw)
+    """Read a table and cast its columns, keeping in mind which values did not fit; map members through identities.
+
+    A table may have parts; a row of a later one whose id an earlier one has is left out.
+    """
+    table, *later = parts
+    columns = _given(contract, table, programme.timezone)
+    given_parts = [(table.relation, columns)]
+    total = _parse(con, contract, columns, table)
+    for part in later:
+        own = _given(contract, part, programme.timezone)
+        new = replace(part, relation=_without(part.relation, own, table.relation, columns, contract))
+        total += _parse_more(con, contract, own, new)
+        given_parts.append((new.relation, own))
+        columns = {**own, **columns}
     replaced = {}
     if contract.name == "orders":
         replaced["is_return"] = "coalesce(p.is_return, false) or p.return_of is not null"
     if aliases and "member_id" in columns:
         replaced["member_id"] = "coalesce(i.member_id, p.member_id)"
-    replace = f"replace ({', '.join(f'{sql} as {column}' for column, sql in replaced.items())})" if replaced else ""
+    replacing = f"replace ({', '.join(f'{sql} as {column}' for column, sql in replaced.items())})" if replaced else ""
+    given_id = "p.member_id" if contract.name == "members" else "null"
     con.execute(
         f"""create temp view staged_{contract.name} as
-        select p.rowid + 1 as row, {"p.member_id" if contract.name == "members" else "null"} as given_id, p.* {replace}
+        select p.rowid + 1 as row, {given_id} as given_id, p.* {replacing}
         from parsed_{contract.name} as p
         {"left join identities as i on i.alias_id = p.member_id" if "member_id" in replaced else ""}"""
     )
-    return Staged(con, contract, columns, raw.relation, total)
+    return Staged(con, contract, columns, tuple(given_parts), total)
 
 
 def _parse(con: duckdb.DuckDBPyConnection, contract: Contract, columns: Mapping[str, Given], raw: Raw) -> int:
     """Read a table into ``parsed_<name>``, in its own order, and count its rows."""
+    return _run(con, contract, raw, f"create temp table parsed_{contract.name} as {_cast(contract, columns, raw)}")
+
+
+def _parse_more(con: duckdb.DuckDBPyConnection, contract: Contract, columns: Mapping[str, Given], raw: Raw) -> int:
+    """Add a part to ``parsed_<name>``, and count its rows; how it writes times says nothing about the table's."""
+    rows = f"select * replace (null as aware) from ({_cast(contract, columns, raw)})"
+    return _run(con, contract, raw, f"insert into parsed_{contract.name} {rows}")
+
+
+def _cast(contract: Contract, columns: Mapping[str, Given], raw: Raw) -> str:
     casts, unreadable, aware = [], ["0"], ["0"]
     for bit, column in enumerate(contract.columns):
         value = columns.get(column.name)
@@ -52,15 +75,28 @@ def _parse(con: duckdb.DuckDBPyConnection, contract: Contract, columns: Mapping[
         unreadable.append(f"if({cast} is null and {value.is_there}, {1 << bit}, 0)")
         if column.kind == "instant" and value.may_mix_zones:
             aware.append(f"if({value.has_offset}, {1 << bit}, 0)")
+    return (
+        f"select {', '.join(casts)}, {' | '.join(unreadable)} as unreadable, {' | '.join(aware)} as aware"
+        f" from {raw.relation}"
+    )
+
+
+def _run(con: duckdb.DuckDBPyConnection, contract: Contract, raw: Raw, statement: str) -> int:
     try:
-        created = con.execute(
-            f"""create temp table parsed_{contract.name} as
-            select {", ".join(casts)}, {" | ".join(unreadable)} as unreadable, {" | ".join(aware)} as aware
-            from {raw.relation}"""
-        ).fetchone()
+        counted = con.execute(statement).fetchone()
     except duckdb.Error as error:
         raise InputError(f"{contract.name}: cannot read {raw.place}: {reason(error)}") from error
-    return created[0] if created else 0
+    return counted[0] if counted else 0
+
+
+def _without(part: str, own: Mapping[str, Given], table: str, columns: Mapping[str, Given], contract: Contract) -> str:
+    """Select the rows of a part whose id the table has not; without ids on both sides, all of them."""
+    key = next(column for column in contract.columns if column.name == contract.key[0])
+    if key.name not in own or key.name not in columns:
+        return part
+    theirs, ours = canonical(key, own[key.name]), canonical(key, columns[key.name])
+    known = f"select {ours} as id from {table} where {ours} is not null"
+    return f"(select * from {part} where {theirs} is null or {theirs} not in ({known}))"
 
 
 def _given(contract: Contract, raw: Raw, timezone: str) -> dict[str, Given]:

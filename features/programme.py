@@ -295,6 +295,18 @@ class Training(Settings):
     threads: Annotated[int, Field(ge=1)] = Field(2, description="processor cores to use")
 
 
+class Service(Settings):
+    """What the service that answers the CRM allows, watches and spends."""
+
+    requests_per_minute: Annotated[int, Field(ge=1)] = Field(
+        6_000, description="per key; so many may come at once, and so many per minute for long"
+    )
+    alert_threshold: Share = Field(0.5, description="an alert is raised when a churn probability rises to this")
+    offer_budget: Amount | None = Field(
+        None, description="what the offers written down by the service may cost per calendar month; absent: no limit"
+    )
+
+
 class Output(Settings):
     """Where results are kept, relative to the programme file."""
 
@@ -305,14 +317,6 @@ class Output(Settings):
     tracking: str = Field("mlruns", description="MLflow's local home: mlflow.db and artifacts")
     model: str = Field(
         "winback", description="name in the model registry; two programmes in one folder each need their own"
-    )
-
-
-class Service(Settings):
-    """What the service that answers the CRM allows."""
-
-    requests_per_minute: Annotated[int, Field(ge=1)] = Field(
-        6_000, description="per key; so many may come at once, and so many per minute for long"
     )
 
 
@@ -336,8 +340,8 @@ class Programme(Settings):
     incentives: tuple[Incentive, ...] = ()
     guardrails: Guardrails = Guardrails()
     training: Training = Training()
-    output: Output = Output()
     service: Service = Service()
+    output: Output = Output()
     folder: Path = Field(Path(), exclude=True, description="set when loaded; relative paths start here")
 
     @field_validator("timezone")

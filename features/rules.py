@@ -53,12 +53,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class Staged:
-    """A table on its way: read and cast into ``staged_<name>``, not yet checked."""
+    """A table on its way: read and cast into ``staged_<name>``, not yet checked.
+
+    ``parts`` are the relations it was read from, each with its given columns; ``given`` has those of all.
+    """
 
     con: duckdb.DuckDBPyConnection
     contract: Contract
     given: Mapping[str, Given]
-    relation: str
+    parts: tuple[tuple[str, Mapping[str, Given]], ...]
     total: int
 
     @property
@@ -68,8 +71,13 @@ class Staged:
     @property
     def originals(self) -> str:
         """SQL for the rows as they were given, as text, numbered, under our column names."""
-        columns = ", ".join(f"cast({value.sql} as varchar) as {name}" for name, value in self.given.items())
-        return f"(select row_number() over () as row, {columns} from {self.relation})"
+
+        def select(relation: str, given: Mapping[str, Given]) -> str:
+            columns = ", ".join(f"cast({value.sql} as varchar) as {name}" for name, value in given.items())
+            return f"select {columns} from {relation}"
+
+        rows = " union all by name ".join(select(relation, given) for relation, given in self.parts)
+        return f"(select row_number() over () as row, * from ({rows}))"
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -32,10 +32,11 @@ _ORDER = ("identities", "members", "orders", "order_lines", "events", "offers", 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A programme's tables as loaded, with what was noticed on the way."""
+    """A programme's tables as loaded, with what was noticed on the way; ``read_at`` is when, in naive UTC."""
 
     tables: Tables
     findings: tuple[Finding, ...]
+    read_at: datetime
 
     @cached_property
     def data_until(self) -> datetime:
@@ -61,7 +62,12 @@ class Loaded:
 
 
 def load_tables(
-    programme: Programme, *, threads: int = 2, now: datetime | None = None, set_aside: Path | None = None
+    programme: Programme,
+    *,
+    threads: int = 2,
+    now: datetime | None = None,
+    set_aside: Path | None = None,
+    ledger: Mapping[str, pd.DataFrame] | None = None,
 ) -> Loaded:
     """Read, check and canonicalise the tables of a programme file.
 
@@ -75,6 +81,9 @@ def load_tables(
         Naive UTC instant after which nothing can have happened yet; absent: the present.
     set_aside
         Folder for the rows set aside, one CSV file per table, as they were given and each with its reason.
+    ledger
+        Rows that came in by other ways since the tables were written, by table, in our own column names. Of those a
+        table has under the same id, the table's count.
 
     Raises
     ------
@@ -82,7 +91,8 @@ def load_tables(
         If anything refuses a table. The message lists every such problem with table, column, count and first rows.
     """
     con = _connect(threads)
-    raw: dict[str, Raw] = {}
+    read_at = _utc_now()
+    parts: dict[str, list[Raw]] = {name: [] for name in _ORDER}
     refusals: list[str] = []
     with TemporaryDirectory() as scratch:
         for name in _ORDER:
@@ -90,10 +100,12 @@ def load_tables(
             if source is None:
                 continue
             try:
-                raw[name] = read_source(con, name, source, programme, Path(scratch))
+                parts[name].append(read_source(con, name, source, programme, Path(scratch)))
             except InputError as error:
                 refusals.append(f"{name}: {error}")
-        return _load(con, raw, refusals, programme, now or _utc_now(), set_aside)
+        for name, frame in (ledger or {}).items():
+            parts[name].append(read_frame(con, f"ledger_{name}", frame))
+        return _load(con, parts, refusals, programme, read_at, now=now or read_at, set_aside=set_aside)
 
 
 def tables_from_frames(
@@ -127,14 +139,15 @@ def tables_from_frames(
         "identities": identities,
     }
     con = _connect(threads)
-    raw = {
-        name: read_frame(con, name, frame)
+    parts = {
+        name: [read_frame(con, name, frame)]
         for name in _ORDER
         if (frame := frames[name]) is not None and (name == "orders" or not frame.columns.empty)
     }
-    if not raw:
+    if not parts:
         raise InputError(f"no table is given; give at least one of {', '.join(frames)}")
-    return _load(con, raw, [], programme, _utc_now(), None)
+    now = _utc_now()
+    return _load(con, parts, [], programme, now, now=now, set_aside=None)
 
 
 def _utc_now() -> datetime:
@@ -153,9 +166,11 @@ def _connect(threads: int) -> duckdb.DuckDBPyConnection:
 
 def _load(
     con: duckdb.DuckDBPyConnection,
-    raw: Mapping[str, Raw],
+    parts: Mapping[str, Sequence[Raw]],
     refusals: list[str],
     programme: Programme,
+    read_at: datetime,
+    *,
     now: datetime,
     set_aside: Path | None,
 ) -> Loaded:
@@ -164,8 +179,8 @@ def _load(
     loaded: dict[str, Staged] = {}
     for name in _ORDER:
         try:
-            if name in raw:
-                staged = stage(con, CONTRACTS[name], raw[name], programme, aliases="identities" in loaded)
+            if given := parts.get(name):
+                staged = stage(con, CONTRACTS[name], given, programme, aliases="identities" in loaded)
                 findings += judge(staged, list(rules(staged, programme, now, loaded)))
                 findings += _created(staged, programme)
                 loaded[name] = staged
@@ -178,7 +193,7 @@ def _load(
         for staged in loaded.values():
             write_aside(staged, set_aside)
     tables = Tables(**{field.name: _table(backend, field.name) for field in fields(Tables)})
-    return Loaded(tables, tuple(findings))
+    return Loaded(tables, tuple(findings), read_at)
 
 
 def _created(staged: Staged, programme: Programme) -> list[Finding]:

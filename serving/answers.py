@@ -1,51 +1,67 @@
-"""What the service answers, without HTTP: stored decisions by member id, fresh ones by history, and the model."""
+"""What the service answers, without HTTP: decisions, recommendations, explanations, the policy and the model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
-from features.errors import WinbackError
 from features.programme import Programme
-from serving.bundle import ModelBundle, PolicyTable
+from serving.alerts import Alerts
 from serving.consent import require_stated
 from serving.contracts import (
+    ExplainAnswer,
+    ExplainedItem,
+    ExplainRequest,
     FailedItem,
     HealthAnswer,
-    History,
     ItemError,
+    MembersRequest,
     ModelAnswer,
     PublicationInfo,
+    RecommendAnswer,
+    RecommendedItem,
+    RecommendRequest,
     ScoreAnswer,
     ScoredItem,
     ScoreRequest,
+    SegmentsAnswer,
 )
-from serving.histories import Outcome, decide_histories
-from serving.loading import not_in_future
+from serving.database import open_database, owner_of
+from serving.decisions import REASONS
+from serving.explanations import Explanation, explain_known
+from serving.known import Known, decide_known
+from serving.ledger import Ledger
+from serving.lookup import Asked, Lookup, NotReadyError, Provenance, in_order, iso, utc_now
+from serving.pause import Switch, withheld
+from serving.records import DecisionRecord
 from serving.registry import resolve_bundle, resolve_policy_table
 from serving.segments import check_personas
-from serving.store import Publication, Store, open_store
+from serving.store import Publication, Store
+from serving.why import considered, policy_segments, why
 
+__all__ = ["Answers", "NotReadyError", "open_answers"]
 
-class NotReadyError(WinbackError):
-    """There is nothing to answer from yet."""
+T = TypeVar("T")
+R = TypeVar("R")
+Head = dict[str, Any]
+Where = dict[str, Any]
+Say = Callable[[Known], Mapping[str, T | ItemError]]
+
+_OF_DECISION = set(RecommendedItem.model_fields) & set(DecisionRecord.model_fields) - {"member_id", "as_of"}
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Answers the service's calls; everything it needs is loaded before the first."""
+class Answers(Lookup):
+    """Answers the service's questions. What it writes down, :mod:`serving.ledger_writing` does."""
 
-    programme: Programme
-    bundle: ModelBundle
-    policy_table: PolicyTable | None
-    store: Store
     refused: Mapping[str, str] = field(default_factory=dict)
     """What newer than this could not be taken over, and why."""
 
     def score(self, request: ScoreRequest, *, request_id: str) -> ScoreAnswer:
-        """Return one result per item, in the order asked.
+        """Return one decision per item, in the order asked.
 
         Raises
         ------
@@ -56,32 +72,63 @@ class Answers:
         InputError
             If the as_of asked for lies in the future.
         """
-        if request.histories is None:
-            return self._stored(request.member_ids or (), request_id=request_id)
-        return self._computed(request.histories, request.as_of, request_id=request_id)
+        head, asked = self._decided(request, request.reasons)
+        results = [_item(one, lambda found, where: _scored(found, where, request)) for one in asked]
+        return ScoreAnswer(request_id=request_id, **head, results=results)
+
+    def recommend(self, request: RecommendRequest, *, request_id: str) -> RecommendAnswer:
+        """Return what to send to each member, if anything, and why or why not; raises as :meth:`score`."""
+        head, asked = self._decided(request)
+        results = [_item(one, self._recommended) for one in asked]
+        return RecommendAnswer(request_id=request_id, **head, results=results)
+
+    def explain(self, request: ExplainRequest, *, request_id: str) -> ExplainAnswer:
+        """Return what moved each member's churn probability, input by input; raises as :meth:`score`."""
+
+        def say(known: Known) -> Mapping[str, Explanation | ItemError]:
+            return explain_known(known, self.bundle)
+
+        head, asked = (
+            self._of_sent(request, say) if request.member_ids is None else self._by_id(request.member_ids, say)
+        )
+        results = [_item(one, _explained) for one in asked]
+        return ExplainAnswer(request_id=request_id, **head, results=results)
+
+    def segments(self, *, request_id: str) -> SegmentsAnswer:
+        """Return the policy as it is served."""
+        table, paused = self.policy_table, self.switch.current() is not None
+        return SegmentsAnswer(
+            request_id=request_id,
+            **self.head(self.as_of(None), utc_now()),
+            evidence=table.evidence if table else "none",
+            paused=paused,
+            segments=policy_segments(table, paused=paused),
+        )
 
     def model(self, *, request_id: str) -> ModelAnswer:
         """Return the model, the policy and the current publication."""
-        publication, bundle = self.store.current(), self.bundle
+        publication, bundle, pause = self.store.current(), self.bundle, self.switch.current()
         return ModelAnswer(
             request_id=request_id,
+            **self.head(self.as_of(None), utc_now()),
             programme=self.programme.name,
             currency=self.programme.currency,
-            model_version=bundle.version,
-            trained_until=self._when(bundle.trained_until),
+            trained_until=self.when(bundle.trained_until),
             churn_days=bundle.churn_days,
             value_days=bundle.value_days,
             value_basis=bundle.value_basis,
             feature_names=list(bundle.feature_names),
-            policy_version=self.policy_table.version if self.policy_table else None,
             evidence=self.policy_table.evidence if self.policy_table else "none",
+            paused_since=iso(pause.since) if pause else None,
+            pause_reason=pause.reason if pause else None,
             publication=None if publication is None else _info(publication),
             refused=dict(self.refused),
         )
 
     def source(self) -> object:
         """Return what changes when the answer to the same question about members by id may."""
-        return self.store.current(), self.bundle.version, self.policy_table and self.policy_table.version
+        versions = self.bundle.version, self.policy_table and self.policy_table.version
+        return self.store.current(), self.ledger.length(), self.switch.current(), versions
 
     def health(self) -> HealthAnswer:
         """Say whether everything is as it should be, without asking anybody."""
@@ -91,46 +138,70 @@ class Answers:
         """Let go of the store."""
         self.store.close()
 
-    def _stored(self, member_ids: Sequence[str], *, request_id: str) -> ScoreAnswer:
-        publication, records = self.store.read(member_ids)
-        if publication is None:
-            raise NotReadyError("no decisions are published yet; run `winback score`")
+    def _decided(self, request: MembersRequest, reasons: int = REASONS) -> tuple[Head, list[Asked[DecisionRecord]]]:
+        def say(known: Known) -> Mapping[str, DecisionRecord | ItemError]:
+            return decide_known(known, self.bundle, self.policy_table, self.programme, reasons=reasons)
+
+        if request.member_ids is None:
+            head, asked = self._of_sent(request, say)
+        elif reasons <= REASONS:
+            head, asked = self._by_id(request.member_ids, say, published=lambda record: record)
+        else:
+            head, asked = self._by_id(request.member_ids, say)
+        return head, asked if self.switch.current() is None else [one.map(withheld) for one in asked]
+
+    def _of_sent(self, request: MembersRequest, say: Say[T]) -> tuple[Head, list[Asked[T]]]:
+        """Answer from what the call tells of members."""
+        when, now = self.as_of(request.as_of), utc_now()
+        rows = request.histories or request.features or ()
+        provenance = Provenance("computed", self.when(when), iso(now))
+        return self.head(when, now), in_order(rows, say(self.sent(request, when)), provenance)
+
+    def _by_id(
+        self, member_ids: Sequence[str], say: Say[T], *, published: Callable[[DecisionRecord], T] | None = None
+    ) -> tuple[Head, list[Asked[T]]]:
+        """Answer from the publication, anew unless it says enough, and as of now for members of whom rows came in."""
+        publication, records = self.published(member_ids)
+        changed = self.ledger.changed(member_ids, self.changed_since(publication))
         as_of = publication.as_of.isoformat()
+        stored = Provenance("published", as_of, iso(publication.published_at))
+        if published is None:
+            found = self._anew(records.keys() - changed, self.programme.instant(publication.as_of), say)
+        else:
+            found = {name: Asked(name, published(record), stored) for name, record in records.items()}
+        found |= self._anew(changed, utc_now(), say)
         unknown = ItemError(code="unknown_member", message=f"no decision as of {as_of} for this member")
-        return ScoreAnswer(
-            request_id=request_id,
-            model_version=publication.model_version,
-            policy_version=publication.policy_version,
-            as_of=as_of,
-            computed_at=_utc(publication.published_at),
-            results=[_item(member_id, records.get(member_id, unknown)) for member_id in member_ids],
+        head = {
+            "model_version": publication.model_version,
+            "policy_version": publication.policy_version,
+            "as_of": as_of,
+            "computed_at": stored.computed_at,
+        }
+        return head, [found.get(name) or Asked(name, unknown, stored) for name in member_ids]
+
+    def _anew(self, member_ids: Collection[str], as_of: datetime, say: Say[T]) -> dict[str, Asked[T]]:
+        provenance = Provenance("recomputed", self.when(as_of), iso(utc_now()))
+        said = say(self.up_to_date(member_ids, as_of))
+        return {name: Asked(name, found, provenance) for name, found in said.items()}
+
+    def head(self, as_of: datetime, computed_at: datetime) -> Head:
+        """Return what every answer says of itself but its request's id; instants are naive UTC."""
+        return {
+            "model_version": self.bundle.version,
+            "policy_version": self.policy_table.version if self.policy_table else None,
+            "as_of": self.when(as_of),
+            "computed_at": iso(computed_at),
+        }
+
+    def _recommended(self, decision: DecisionRecord, where: Where) -> RecommendedItem:
+        why_en, why_zh = why(decision)
+        return RecommendedItem(
+            **where,
+            **decision.model_dump(include=_OF_DECISION),
+            why_en=why_en,
+            why_zh=why_zh,
+            considered=considered(decision.policy_segment, self.policy_table),
         )
-
-    def _computed(self, histories: Sequence[History], as_of: str | None, *, request_id: str) -> ScoreAnswer:
-        now = datetime.now(UTC).replace(tzinfo=None)
-        when = self._as_of(as_of, now)
-        first = {history.member_id: history for history in reversed(histories)}
-        distinct = list(reversed(first.values()))
-        outcomes = decide_histories(distinct, when, self.bundle, self.policy_table, self.programme)
-        return ScoreAnswer(
-            request_id=request_id,
-            model_version=self.bundle.version,
-            policy_version=self.policy_table.version if self.policy_table else None,
-            as_of=self._when(when),
-            computed_at=_utc(now),
-            results=list(_in_order(histories, first, outcomes)),
-        )
-
-    def _as_of(self, asked: str | None, now: datetime) -> datetime:
-        if asked is not None:
-            return not_in_future(self.programme, asked)
-        publication = self.store.current()
-        return now if publication is None else self.programme.instant(publication.as_of)
-
-    def _when(self, instant: datetime) -> str:
-        """Write an instant as local date where it is a date's first moment, else as time in UTC."""
-        day = self.programme.local_date(instant)
-        return day.isoformat() if self.programme.instant(day) == instant else _utc(instant)
 
 
 def open_answers(programme: Programme, bundle_folder: Path | None = None) -> Answers:
@@ -138,29 +209,36 @@ def open_answers(programme: Programme, bundle_folder: Path | None = None) -> Ans
     check_personas(programme)
     if programme.data.contacts is None:
         require_stated(programme)
+    bundle, policy_table = resolve_bundle(programme, bundle_folder), resolve_policy_table(programme)
+    database, owner = open_database(programme), owner_of(programme)
     return Answers(
         programme=programme,
-        bundle=resolve_bundle(programme, bundle_folder),
-        policy_table=resolve_policy_table(programme),
-        store=open_store(programme),
+        bundle=bundle,
+        policy_table=policy_table,
+        store=Store(database, owner=owner),
+        ledger=Ledger(database, owner=owner),
+        alerts=Alerts(database, owner=owner),
+        switch=Switch(database, owner=owner),
     )
 
 
-def _in_order(
-    histories: Iterable[History], first: Mapping[str, History], outcomes: Mapping[str, Outcome]
-) -> Iterable[ScoredItem | FailedItem]:
-    again = ItemError(
-        code="duplicate_member", message="this member's history was given before; one call takes one each"
-    )
-    for history in histories:
-        is_first = first[history.member_id] is history
-        yield _item(history.member_id, outcomes[history.member_id] if is_first else again)
+def _item(one: Asked[T], say: Callable[[T, dict[str, str]], R]) -> R | FailedItem:
+    if isinstance(one.found, ItemError):
+        return FailedItem(member_id=one.member_id, error=one.found)
+    return say(one.found, {"member_id": one.member_id, **vars(one.provenance)})
 
 
-def _item(member_id: str, outcome: Outcome) -> ScoredItem | FailedItem:
-    if isinstance(outcome, ItemError):
-        return FailedItem(member_id=member_id, error=outcome)
-    return ScoredItem(member_id=member_id, decision=outcome)
+def _scored(decision: DecisionRecord, where: Where, request: ScoreRequest) -> ScoredItem:
+    """Give the decision with as many reasons, and in the language, asked for."""
+    left_out = {} if request.language == "both" else {"zh" if request.language == "en" else "en": None}
+    if left_out or request.reasons < len(decision.reasons):
+        reasons = [reason.model_copy(update=left_out) for reason in decision.reasons[: request.reasons]]
+        decision = decision.model_copy(update={"reasons": reasons})
+    return ScoredItem(**where, decision=decision)
+
+
+def _explained(explanation: Explanation, where: Where) -> ExplainedItem:
+    return ExplainedItem(**where, **vars(explanation))
 
 
 def _info(publication: Publication) -> PublicationInfo:
@@ -169,9 +247,5 @@ def _info(publication: Publication) -> PublicationInfo:
         model_version=publication.model_version,
         policy_version=publication.policy_version,
         members=publication.members,
-        published_at=_utc(publication.published_at),
+        published_at=iso(publication.published_at),
     )
-
-
-def _utc(instant: datetime) -> str:
-    return instant.replace(tzinfo=UTC).isoformat()

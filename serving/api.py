@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,19 +14,15 @@ from starlette.exceptions import HTTPException
 from features.errors import InputError, RefusedError
 from serving.answers import Answers, NotReadyError
 from serving.cache import AnswerCache, Cached
-from serving.contracts import HealthAnswer, ModelAnswer, ScoreAnswer, ScoreRequest
+from serving.contracts import HealthAnswer
 from serving.database import StoreError
 from serving.envelope import Envelope, Surroundings, closed
 from serving.failures import documented, failure
 from serving.gate import describe, needs, needs_of, open_route
-from serving.metrics import CONTENT_TYPE, Metrics, Tally
-
-T = TypeVar("T")
+from serving.metrics import CONTENT_TYPE, Metrics
+from serving.routes import ASKED, add_ledger_routes, add_member_routes, add_policy_routes, request_id, run
 
 READERS, COMPUTERS = 4, 2
-
-_ASKED = (401, 403, 429, 500, 503)
-_POSTED = (400, 408, 413, 415, 422, *_ASKED)
 
 
 def build_api() -> FastAPI:
@@ -48,22 +43,9 @@ def build_api() -> FastAPI:
         app.add_exception_handler(kind, _on_known(status))
     readers, computers = ThreadPoolExecutor(READERS, "read"), ThreadPoolExecutor(COMPUTERS, "compute")
 
-    @app.post("/v1/score", responses=documented(*_POSTED, 409), openapi_extra=needs("score"))
-    async def score(body: ScoreRequest, request: Request) -> ScoreAnswer:
-        """Return the decisions of members by id, as published, or of members by their own rows, computed now."""
-        answers: Answers = request.app.state.answers
-        request.state.members = body.member_ids or [history.member_id for history in body.histories or ()]
-        pool = readers if body.histories is None else computers
-        answer = await _run(pool, lambda: answers.score(body, request_id=_request_id(request)))
-        request.state.tally = Tally.of(answer.results)
-        request.state.keep = body.histories is None
-        return answer
-
-    @app.get("/v1/model", responses=documented(*_ASKED), openapi_extra=needs("score"))
-    async def model(request: Request) -> ModelAnswer:
-        """Return the model, the policy and the publication that answers come from."""
-        answers: Answers = request.app.state.answers
-        return await _run(readers, lambda: answers.model(request_id=_request_id(request)))
+    add_member_routes(app, readers, computers)
+    add_ledger_routes(app, computers)
+    add_policy_routes(app, readers)
 
     @app.get("/healthz", responses=documented(500), openapi_extra=open_route())
     async def health(request: Request) -> HealthAnswer:
@@ -71,10 +53,10 @@ def build_api() -> FastAPI:
         answers: Answers = request.app.state.answers
         return answers.health()
 
-    @app.get("/metrics", response_class=PlainTextResponse, responses=documented(*_ASKED), openapi_extra=needs("score"))
+    @app.get("/metrics", response_class=PlainTextResponse, responses=documented(*ASKED), openapi_extra=needs("score"))
     async def metrics(request: Request) -> Response:
         """Return what Prometheus reads."""
-        return Response(await _run(readers, _metrics(request).page), media_type=CONTENT_TYPE)
+        return Response(await run(readers, _metrics(request).page), media_type=CONTENT_TYPE)
 
     app.state.surroundings, app.state.answer_cache = closed(), AnswerCache()
     needed = needs_of(app)
@@ -84,32 +66,22 @@ def build_api() -> FastAPI:
     return app
 
 
-async def _run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-    """Run blocking work off the event loop, in a pool that bounds how much runs at once."""
-    return await asyncio.get_running_loop().run_in_executor(pool, work)
-
-
 def _metrics(request: Request) -> Metrics:
     surroundings: Surroundings = request.app.state.surroundings
     return surroundings.metrics
 
 
-def _request_id(request: Request) -> str:
-    identifier: str = request.scope["state"]["request_id"]
-    return identifier
-
-
 def _on_invalid(request: Request, error: Any) -> JSONResponse:
     problem = error.errors()[0]
     if problem["type"] == "json_invalid":
-        return failure(_request_id(request), 400, f"the body is not JSON: {problem['ctx']['error']}")
+        return failure(request_id(request), 400, f"the body is not JSON: {problem['ctx']['error']}")
     field = ".".join(str(part) for part in problem["loc"][1:]) or None
-    return failure(_request_id(request), 422, problem["msg"].removeprefix("Value error, "), field=field)
+    return failure(request_id(request), 422, problem["msg"].removeprefix("Value error, "), field=field)
 
 
 def _on_http(request: Request, error: Any) -> JSONResponse:
-    return failure(_request_id(request), error.status_code, str(error.detail))
+    return failure(request_id(request), error.status_code, str(error.detail))
 
 
 def _on_known(status: int) -> Callable[[Request, Exception], JSONResponse]:
-    return lambda request, error: failure(_request_id(request), status, str(error))
+    return lambda request, error: failure(request_id(request), status, str(error))

@@ -27,6 +27,8 @@ from serving.drift import drifted
 from serving.incentives import campaign_costs
 from serving.loading import Step, as_of_or_next_day, load
 from serving.locks import only_run
+from serving.pause import all_withheld, is_paused
+from serving.published_history import publish_history
 from serving.records import DECISIONS_ARROW, decision_records, decision_table
 from serving.registry import resolve_bundle, resolve_policy_table
 from serving.store import Store, open_store
@@ -133,13 +135,17 @@ def score_programme(
         step(f"deciding about {len(known.features):,} members")
         as_of_date = programme.local_date(when)
         file = out / f"as_of={as_of_date.isoformat()}" / "decisions.parquet"
-        decisions = (decision_table(decide(part, bundle, policy_table, programme)) for part in known.chunks(chunk_rows))
+        paused = is_paused(programme)
+        decided = (decide(part, bundle, policy_table, programme) for part in known.chunks(chunk_rows))
+        decisions = (decision_table(all_withheld(part) if paused else part) for part in decided)
         with closing(open_store(programme)) as store:
             staged = store.stage(
                 as_of_date,
                 model_version=bundle.version,
                 policy_version=policy_table.version if policy_table else None,
+                read_at=loaded.read_at,
             )
+            publish_history(loaded, programme)
             publish(decisions, store, staged, file)
         summary = _summarise(programme, loaded, known, bundle, policy_table, file)
         with _written(told := file.with_name("_summary.json")):

@@ -229,6 +229,34 @@ def bento(
 app.add_typer(keys_app, name="keys")
 
 
+@app.command()
+def pause(
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    reason: Annotated[str, typer.Option(help="Why, for those who wonder.")] = "",
+    json: JsonOption = None,
+) -> None:
+    """Recommend nothing to anybody from now on; scores go on."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from serving import jobs
+
+        return jobs.pause(settings, reason)
+
+    run_job(job, programme, json, strict=False)
+
+
+@app.command()
+def resume(programme: ProgrammeOption = PROGRAMME_FILE, json: JsonOption = None) -> None:
+    """Recommend again."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from serving import jobs
+
+        return jobs.resume(settings)
+
+    run_job(job, programme, json, strict=False)
+
+
 for _commands in entry_points(group="winback.commands"):
     _commands.load()(app)
 

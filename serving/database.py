@@ -98,9 +98,21 @@ def open_database(programme: Programme) -> Database:
     return Database(programme.output.store_url, programme.folder)
 
 
+def is_laid_out(programme: Programme) -> bool:
+    """Tell whether the programme's database can have anything in it; asking makes no file."""
+    url = make_url(programme.output.store_url)
+    return url.get_backend_name() != "sqlite" or (programme.folder / (url.database or "")).is_file()
+
+
 def owner_of(programme: Programme) -> str:
     """Return whose rows are the programme's, where programmes share a database."""
     return f"{programme.output.model}: {programme.name}"
+
+
+def one_at_a_time(connection: Connection, what: str) -> None:
+    """Let no other transaction that asks for the same go on until this one ends; in SQLite none writes anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(what))))
 
 
 def open_engine(url: str, folder: Path = Path()) -> Engine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from typing import Final
 
 import ibis.expr.types as ir
 import numpy as np
@@ -23,6 +24,9 @@ from serving.reasons import reasons
 from serving.records import DecisionRecord, Decisions
 from serving.scoring import score
 from serving.segments import segment_members
+
+REASONS: Final = 3
+"""So many reasons a decision has that is published."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,16 @@ def is_eligible(features: pd.DataFrame, programme: Programme) -> np.ndarray:
 
 
 def decide(
-    known: Candidates, bundle: ModelBundle, policy_table: PolicyTable | None, programme: Programme
+    known: Candidates,
+    bundle: ModelBundle,
+    policy_table: PolicyTable | None,
+    programme: Programme,
+    *,
+    top: int = REASONS,
 ) -> pd.DataFrame:
     """Score the candidates, say why, place them in segments, and decide what to send; see :func:`decide_members`.
+
+    At most ``top`` reasons are given.
 
     The decisions are not checked yet; they are on becoming a table or records, see :mod:`serving.records`.
     """
@@ -129,7 +140,7 @@ def decide(
         order_within=_order_within(known.features, scores, bundle, programme),
         history_level=history_levels(known.features),
         **next_order(known.features, bundle.constants, max(bundle.churn_days, bundle.value_days)),
-        reasons=_reasons(known.features, bundle, programme),
+        reasons=_reasons(known.features, bundle, programme, top),
     )
     return decisions[list(DecisionRecord.model_fields)]
 
@@ -194,8 +205,8 @@ def _unsubscribed(tables: Tables, as_of: datetime) -> pd.DataFrame:
     return rows
 
 
-def _reasons(features: pd.DataFrame, bundle: ModelBundle, programme: Programme) -> pd.Series:
-    found = reasons(features, bundle, currency=programme.currency)
+def _reasons(features: pd.DataFrame, bundle: ModelBundle, programme: Programme, top: int) -> pd.Series:
+    found = reasons(features, bundle, currency=programme.currency, top=top)
     return pd.Series(pd.arrays.ArrowExtensionArray(found), index=features.index)
 
 

@@ -1,4 +1,4 @@
-"""Decisions about members from rows the caller sends, by the code that decides about the member base."""
+"""Members known by the rows the caller sends, checked as strictly as can be."""
 
 from __future__ import annotations
 
@@ -12,55 +12,37 @@ from features.errors import InputError
 from features.programme import Programme
 from features.schemas import CONTRACTS
 from features.sources import Loaded, tables_from_frames
-from serving.bundle import ModelBundle, PolicyTable
 from serving.contracts import History, ItemError
-from serving.decisions import candidates, decide
-from serving.records import DecisionRecord, decision_records
+from serving.known import Known, from_tables, nothing_known
 
 ROWS_OF_MEMBERS = ("orders", "events", "offers", "contacts")
 
-Outcome = DecisionRecord | ItemError
 
+def from_histories(histories: Sequence[History], as_of: datetime, programme: Programme) -> Known:
+    """Return what histories of distinct ids tell before a naive UTC instant; one that does not fit fails alone.
 
-def decide_histories(
-    histories: Sequence[History],
-    as_of: datetime,
-    bundle: ModelBundle,
-    policy_table: PolicyTable | None,
-    programme: Programme,
-) -> dict[str, Outcome]:
-    """Decide about members of distinct ids from their own rows; one that does not fit does not fail the others.
-
-    Histories are decided about together, those that tell of the member apart from those that do not: in a table of
-    members, whoever is missing is no member. Where the input checks object, they are halved until it is clear to which.
+    Histories are taken together, those that tell of the member apart from those that do not: in a table of members,
+    whoever is missing is no member. Where the input checks object, they are halved until it is clear to which.
     """
 
-    def decide_parts(*parts: Sequence[History]) -> dict[str, Outcome]:
-        decided = (decide_histories(part, as_of, bundle, policy_table, programme) for part in parts)
-        return {member_id: outcome for outcomes in decided for member_id, outcome in outcomes.items()}
+    def in_parts(one: Sequence[History], other: Sequence[History]) -> Known:
+        return from_histories(one, as_of, programme) | from_histories(other, as_of, programme)
 
     told = [history for history in histories if history.member is not None]
     if 0 < len(told) < len(histories):
-        untold = [history for history in histories if history.member is None]
-        return decide_parts(told, untold)
-    nothing: dict[str, Outcome] = dict.fromkeys((history.member_id for history in histories), _no_history(as_of))
+        return in_parts(told, [history for history in histories if history.member is None])
+    member_ids = [history.member_id for history in histories]
     frames = frames_of(histories)
     if not frames:
-        return nothing
+        return Known(errors=nothing_known(member_ids, as_of))
     try:
         tables = _checked(frames, programme).tables
     except InputError as error:
         if len(histories) == 1:
-            return {histories[0].member_id: ItemError(code="invalid_history", message=str(error))}
+            return Known(errors={member_ids[0]: ItemError(code="invalid_history", message=str(error))})
         middle = len(histories) // 2
-        return decide_parts(histories[:middle], histories[middle:])
-    known = candidates(tables, as_of, programme)
-    decided = decision_records(decide(known, bundle, policy_table, programme))
-    return {
-        **nothing,
-        **dict.fromkeys(known.not_eligible, _not_eligible(programme)),
-        **{record.member_id: record for record in decided},
-    }
+        return in_parts(histories[:middle], histories[middle:])
+    return from_tables(tables, member_ids, as_of, programme)
 
 
 def _checked(frames: Mapping[str, Any], programme: Programme) -> Loaded:
@@ -98,16 +80,3 @@ def _frame(table: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=[column.name for column in columns])
     required = [column.name for column in columns if column.required]
     return frame[[name for name in frame if name in required or frame[name].notna().any()]]
-
-
-def _no_history(as_of: datetime) -> ItemError:
-    return ItemError(
-        code="no_history",
-        message=f"nothing is known of this member before {as_of.isoformat()} UTC: no order, no joining",
-        field="orders",
-    )
-
-
-def _not_eligible(programme: Programme) -> ItemError:
-    days = programme.eligible.ordered_within_days
-    return ItemError(code="not_eligible", message=f"the programme scores members who ordered within {days} days only")

@@ -134,6 +134,26 @@ def plan(
     return JobResult(record, rows, tuple(str(finding) for finding in loaded.findings))
 
 
+def pause(programme: Programme, reason: str) -> JobResult:
+    """Pause all recommendations."""
+    from serving.pause import programme_switch
+
+    with programme_switch(programme) as switch:
+        paused = switch.pause(reason)
+    record = {"programme": programme.name, "paused_since": f"{paused.since.isoformat()}Z", "reason": paused.reason}
+    return JobResult(record, {"paused": [record]})
+
+
+def resume(programme: Programme) -> JobResult:
+    """End the pause, if there is one."""
+    from serving.pause import programme_switch
+
+    with programme_switch(programme) as switch:
+        ended = switch.resume()
+    record = {"programme": programme.name, "paused_since": f"{ended.since.isoformat()}Z" if ended else None}
+    return JobResult(record, {"resumed": [record]})
+
+
 def _drift(feature: str, index: float) -> str:
     from serving.drift import THRESHOLD
 

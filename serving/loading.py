@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,13 @@ Step = Callable[[str], None]
 
 
 def load(programme: Programme, step: Step, *, set_aside: Path | None = None) -> Loaded:
-    """Check the programme's personas and that consent is known or stated, and read its tables.
+    """Check the programme's personas and that consent is known or stated, and read its tables and its ledger.
 
     Rows set aside are written to ``set_aside``, by default ``var/set_aside/<model>`` beside the programme file.
     """
     from features.sources import load_tables
     from serving.consent import require_stated
+    from serving.ledger_frames import programme_ledger
     from serving.segments import check_personas
 
     check_personas(programme)
@@ -31,7 +33,10 @@ def load(programme: Programme, step: Step, *, set_aside: Path | None = None) -> 
         require_stated(programme)
     step("reading and checking the tables")
     folder = set_aside or programme.path("var") / "set_aside" / programme.output.model
-    return load_tables(programme, threads=programme.training.threads, set_aside=folder)
+    read_at = datetime.now(UTC).replace(tzinfo=None)
+    ledger = programme_ledger(programme)
+    loaded = load_tables(programme, threads=programme.training.threads, set_aside=folder, ledger=ledger)
+    return replace(loaded, read_at=read_at)
 
 
 def as_of_or_next_day(programme: Programme, as_of: date | str | None, data_until: datetime) -> datetime:

@@ -35,8 +35,8 @@ class Reason(Strict):
     feature: str
     feature_value: float | None = Field(description="absent when the member has no such value")
     shap_value: float = Field(description="above zero raises the churn probability")
-    en: str
-    zh: str
+    en: str | None = Field(description="absent when only Chinese was asked for")
+    zh: str | None = Field(description="absent when only English was asked for")
 
 
 class DecisionRecord(Strict):

@@ -22,8 +22,9 @@ from serving.cache import AnswerCache
 from serving.contracts import History
 from serving.database import StoreError
 from serving.envelope import Surroundings
-from serving.histories import decide_histories
+from serving.histories import from_histories
 from serving.keys import KeyStore
+from serving.known import decide_known
 from serving.registry import Stamp, bundle_stamp, policy_stamp, resolve_bundle, resolve_policy_table
 
 What = Literal["model", "policy", "keys"]
@@ -150,7 +151,8 @@ def try_out(answers: Answers) -> None:
     now = datetime.now(UTC).replace(tzinfo=None)
     order = {"order_id": "1", "ordered_at": (now - timedelta(days=1)).isoformat(), "net_amount": 1.0}
     history = History.model_validate({"member_id": "nobody", "orders": [order]})
-    decide_histories([history], now, answers.bundle, answers.policy_table, answers.programme)
+    known = from_histories([history], now, answers.programme)
+    decide_known(known, answers.bundle, answers.policy_table, answers.programme)
 
 
 def _version(part: Any) -> str | None:

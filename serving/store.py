@@ -33,6 +33,7 @@ _publications = sa.Table(
     sa.Column("policy_version", sa.String(64)),
     sa.Column("members", sa.Integer, nullable=False, default=0),
     sa.Column("published_at", sa.DateTime),
+    sa.Column("read_at", sa.DateTime),
     sqlite_autoincrement=True,
 )
 
@@ -55,13 +56,14 @@ _TYPED = [column.name for column in _decisions.columns if column.name not in ("p
 
 @dataclass(frozen=True)
 class Publication:
-    """One as_of's decisions, whole."""
+    """One as_of's decisions, whole; ``read_at`` is when the tables behind them were read. Instants are naive UTC."""
 
     as_of: date
     model_version: str
     policy_version: str | None
     members: int
     published_at: datetime
+    read_at: datetime
 
 
 class Store:
@@ -83,8 +85,13 @@ class Store:
         """Let go of the database."""
         self._database.close()
 
-    def stage(self, as_of: date, *, model_version: str, policy_version: str | None) -> int:
-        """Begin a publication that no reader sees, and remove what runs that died left behind."""
+    def stage(
+        self, as_of: date, *, model_version: str, policy_version: str | None, read_at: datetime | None = None
+    ) -> int:
+        """Begin a publication that no reader sees, and remove what runs that died left behind.
+
+        ``read_at`` is when the tables were read, naive UTC; None means now.
+        """
         with self._database.writing() as connection:
             connection.execute(sa.delete(_publications).where(self._own(_STAGED)))
             insert = sa.insert(_publications).values(
@@ -93,6 +100,7 @@ class Store:
                 status=_STAGED,
                 model_version=model_version,
                 policy_version=policy_version,
+                read_at=read_at or datetime.now(UTC).replace(tzinfo=None),
             )
             publication_id: int = connection.execute(insert.returning(_publications.c.id)).scalar_one()
             return publication_id
@@ -192,4 +200,5 @@ def _publication(row: Any) -> Publication:
         policy_version=row["policy_version"],
         members=row["members"],
         published_at=row["published_at"],
+        read_at=row["read_at"] or row["published_at"],
     )

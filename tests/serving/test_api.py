@@ -24,7 +24,8 @@ class FakeAnswers:
     def score(self, request, *, request_id):
         if self.failure:
             raise self.failure
-        results = [ScoredItem(member_id=member, decision=decision(member)) for member in request.member_ids]
+        where = {"source": "published", "as_of": "2026-01-05", "computed_at": "2026-01-05T01:00:00+00:00"}
+        results = [ScoredItem(member_id=member, **where, decision=decision(member)) for member in request.member_ids]
         return ScoreAnswer(
             request_id=request_id,
             model_version="model1",
@@ -144,9 +145,13 @@ def test_unknown_ways_in_have_the_one_error_shape(method, path, status):
     refusal(response)
 
 
-def test_openapi_documents_both_routes_and_every_refusal():
+def test_openapi_documents_every_route_and_refusal():
     schema = call("GET", "/openapi.json").json()
-    assert set(schema["paths"]) == {"/v1/score", "/v1/model", "/healthz", "/metrics"}
+    members, ledger = ("score", "recommend", "explain"), ("events", "offers", "outcomes", "alerts")
+    assert set(schema["paths"]) == {f"/v1/{name}" for name in (*members, *ledger, "model", "segments")} | {
+        "/healthz",
+        "/metrics",
+    }
     responses = schema["paths"]["/v1/score"]["post"]["responses"]
     assert set(responses) == {
         "200", "400", "401", "403", "408", "409", "413", "415", "422", "429", "500", "503",

@@ -21,9 +21,13 @@ class CountingAnswers:
 
     asked = 0
 
+    def __init__(self, source="published"):
+        self.source = source
+
     def score(self, asked, *, request_id):
         self.asked += 1
-        results = [ScoredItem(member_id=each, decision=decision(each)) for each in asked.member_ids]
+        where = {"source": self.source, "as_of": "2026-01-05", "computed_at": "2026-01-05T01:00:00+00:00"}
+        results = [ScoredItem(member_id=each, **where, decision=decision(each)) for each in asked.member_ids]
         return ScoreAnswer(
             request_id=request_id, model_version="m", policy_version=None,
             as_of="2026-01-05", computed_at="2026-01-05T01:00:00+00:00", results=results,
@@ -32,6 +36,12 @@ class CountingAnswers:
 
 def score(app, request_id, *members):
     return request(app, "POST", "/v1/score", json={"member_ids": members}, headers={"X-Request-ID": request_id})
+
+
+def test_what_was_worked_out_as_of_now_is_not_kept():
+    app = application(CountingAnswers("recomputed"))
+    score(app, "r1", "a"), score(app, "r2", "a")
+    assert app.state.answers.asked == 2
 
 
 def test_the_same_question_is_worked_out_once_and_each_answer_has_its_own_request_id():

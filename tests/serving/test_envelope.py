@@ -22,13 +22,16 @@ TEXT = "wb_0a0b0c0d_secret"
 MEMBER = "林黛玉"
 
 
+WHERE = {"source": "published", "as_of": "2026-01-05", "computed_at": "2026-01-05T01:00:00+00:00"}
+
+
 class FakeAnswers:
     """Knows one member."""
 
     def score(self, asked, *, request_id):
         unknown = ItemError(code="unknown_member", message="no decision")
         results = [
-            ScoredItem(member_id=each, decision=decision(each))
+            ScoredItem(member_id=each, **WHERE, decision=decision(each))
             if each == MEMBER
             else FailedItem(member_id=each, error=unknown)
             for each in asked.member_ids

@@ -1,5 +1,7 @@
 """Each history is decided about as if it had come alone, whatever it came with."""
 
+from dataclasses import replace
+
 import pytest
 from builders import AS_OF, history_of
 
@@ -9,7 +11,8 @@ from features.sources import load_tables
 from serving.answers import Answers
 from serving.contracts import History, ItemError, ScoreRequest
 from serving.decisions import decide_members
-from serving.histories import decide_histories, frames_of
+from serving.histories import frames_of, from_histories
+from serving.known import decide_known
 
 JOINED = {"member_id": "joined", "member": {"joined_at": "2025-03-01T00:00:00"}}
 STRANGER = {"member_id": "stranger", "events": [{"occurred_at": "2025-12-01T10:00:00", "event": "visit"}]}
@@ -17,8 +20,9 @@ STRANGER = {"member_id": "stranger", "events": [{"occurred_at": "2025-12-01T10:0
 
 def decide(shop, *histories, programme=None) -> dict:
     parsed = [History.model_validate(history) for history in histories]
-    as_of = shop.programme.instant(AS_OF)
-    return decide_histories(parsed, as_of, shop.bundle, shop.policy_table, programme or shop.programme)
+    settings = programme or shop.programme
+    known = from_histories(parsed, shop.programme.instant(AS_OF), settings)
+    return decide_known(known, shop.bundle, shop.policy_table, settings)
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +36,11 @@ def members(shop) -> list[str]:
 def test_effects_estimated_after_as_of_do_not_decide(shop):
     later = shop.policy_table.model_copy(update={"as_of": shop.programme.instant("2026-02-01")})
     with pytest.raises(RefusedError, match=f"winback effects --as-of {AS_OF}"):
-        decide_histories(
-            [History.model_validate(JOINED)], shop.programme.instant(AS_OF), shop.bundle, later, shop.programme
-        )
+        decide(replace(shop, policy_table=later), JOINED)
 
 
 def test_the_future_is_not_decided_about(shop):
-    answers = Answers(shop.programme, shop.bundle, shop.policy_table, store=None)
+    answers = Answers(shop.programme, shop.bundle, shop.policy_table, None, None, None, None)
     asked = ScoreRequest.model_validate({"histories": [JOINED], "as_of": "2199-01-01"})
     with pytest.raises(InputError, match="2199-01-01 lies in the future"):
         answers.score(asked, request_id="call")

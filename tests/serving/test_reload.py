@@ -35,6 +35,16 @@ class FakeKeys:
         return self.now
 
 
+class FakeLedger:
+    def length(self):
+        return 0
+
+
+class FakeSwitch:
+    def current(self):
+        return None
+
+
 class FakeStore:
     """A store with a publication, or away."""
 
@@ -68,7 +78,15 @@ def running(shop, tmp_path) -> Running:
     save_policy_table(shop.policy_table, policy_file(programme))
     keys = FakeKeys()
     state = SimpleNamespace(
-        answers=Answers(programme, shop.bundle, shop.policy_table, store=FakeStore()),
+        answers=Answers(
+            programme,
+            shop.bundle,
+            shop.policy_table,
+            store=FakeStore(),
+            ledger=FakeLedger(),
+            alerts=None,
+            switch=FakeSwitch(),
+        ),
         surroundings=open_to_all(),
         answer_cache=AnswerCache(),
     )
@@ -166,7 +184,8 @@ def test_answers_kept_are_dropped_when_what_they_come_from_changes_or_cannot_be_
 
 def test_what_cannot_decide_is_found_out_by_trying(running, shop):
     with pytest.raises(RefusedError):
-        try_out(Answers(shop.programme, shop.bundle.model_copy(update={"value_days": 1}), None, store=None))
+        unfit = shop.bundle.model_copy(update={"value_days": 1})
+        try_out(Answers(shop.programme, unfit, None, store=None, ledger=None, alerts=None, switch=None))
 
 
 def test_a_call_in_flight_is_answered_by_what_it_began_with():

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,11 +23,16 @@ from alembic.migration import MigrationContext
 from builders import AS_OF, decision, small_frames, small_programme
 
 from features.errors import InputError, RefusedError
-from features.programme import Data, Programme, Source
+from features.programme import Data, Eligible, Programme, Service, Source
 from features.sources import load_tables
+from serving.answers import open_answers
 from serving.batch import score_programme
 from serving.bundle import save_bundle, save_policy_table
+from serving.contracts import ScoreRequest
 from serving.database import METADATA, Database, StoreError
+from serving.ledger import Budget, Entry, Ledger
+from serving.ledger_contracts import NewEvent
+from serving.ledger_writing import watch, write_activity
 from serving.registry import policy_file
 from serving.store import Publication, Store, open_store
 
@@ -276,3 +281,52 @@ def test_a_server_that_does_not_answer_is_a_clear_error(programme, monkeypatch, 
     with pytest.raises(StoreError, match="failed") as failure:
         Database(nobody)
     assert "secret" not in str(failure.value)
+
+
+def entry(identifier: str, cost: float = 0.0) -> Entry:
+    return Entry("offer", identifier, "m1", {"offer_id": identifier}, cost)
+
+
+def test_an_id_is_written_down_once_whoever_sends_it_how_often(database):
+    with closing(Database(database)) as opened, ThreadPoolExecutor(8) as pool:
+        ledger = Ledger(opened, owner="a")
+        list(pool.map(lambda _: ledger.append([entry("x1")], received_at=datetime(2026, 1, 5)), range(16)))
+        assert [content for _, content in ledger.read("offer")] == [{"offer_id": "x1"}]
+        other = Entry("offer", "x1", "m2", {"offer_id": "x1", "member_id": "m2"})
+        assert ledger.append([other], received_at=datetime(2026, 1, 6)) == ["conflict"]
+
+
+def test_callers_at_once_never_exceed_a_budget(database):
+    budget = Budget(10.0, since=datetime(2026, 1, 1))
+
+    def spend(number: int) -> str:
+        return ledger.append([entry(f"x{number}", 3.0)], received_at=datetime(2026, 1, 5), budget=budget)[0]
+
+    with closing(Database(database)) as opened, ThreadPoolExecutor(8) as pool:
+        ledger = Ledger(opened, owner="a")
+        verdicts = list(pool.map(spend, range(12)))
+    assert sorted(verdicts) == ["budget"] * 9 + ["recorded"] * 3
+
+
+def test_what_comes_in_moves_scores_raises_alerts_and_is_in_the_next_run(programme, shop, tmp_path):
+    save_bundle(shop.bundle, tmp_path / "bundle")
+    save_policy_table(shop.policy_table, policy_file(programme))
+    everybody = programme.model_copy(update={"eligible": Eligible(), "service": Service(alert_threshold=0.5)})
+    score_programme(everybody, tmp_path / "out", as_of=AS_OF, bundle_folder=tmp_path / "bundle")
+    with closing(open_answers(everybody, tmp_path / "bundle")) as answers:
+        records = answers.published(shop.member_ids)[1]
+        member = min(records, key=lambda name: records[name].churn_probability)
+        visit = NewEvent.model_validate(
+            {"event_id": "e1", "member_id": member, "occurred_at": "2026-01-06T10:00:00", "event": "visit"}
+        )
+        request = ScoreRequest.model_validate({"member_ids": [member]})
+        assert answers.score(request, request_id="test").results[0].source == "published"
+        assert write_activity(answers, [], [visit])[1][0].status == "recorded"
+        assert [alert.member_id for alert in watch(answers, [member])] == [member]
+        assert [alert.member_id for alert in answers.alerts.after(0, 10)] == [member]
+        answers.switch.pause("test")
+        paused = answers.score(request, request_id="test").results[0]
+        answers.switch.resume()
+        assert (paused.source, paused.decision.no_offer_reason) == ("recomputed", "paused")
+        score_programme(everybody, tmp_path / "out", as_of=str(date.today()), bundle_folder=tmp_path / "bundle")
+        assert answers.score(request, request_id="test").results[0].decision.as_of == date.today().isoformat()

@@ -1,0 +1,81 @@
+"""Members' raw history as the weekly job saw it: Parquet sorted by member, so that one member's rows are found fast.
+
+It is published whole: written under a name no reader looks at, then renamed. The one read latest counts.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from features.programme import Programme
+from features.readers import literal
+from features.schemas import CONTRACTS
+from features.sources import Loaded
+
+ROWS_PER_GROUP: Final = 8_192
+_KEPT: Final = 2
+"""So many are kept: a reader may have just opened the one before."""
+
+
+def publish_history(loaded: Loaded, programme: Programme) -> Path:
+    """Write the canonical rows of all tables for :class:`PublishedHistory`, and remove older ones."""
+    home = _home(programme)
+    name = f"{loaded.read_at:%Y%m%dT%H%M%S%f}"
+    unseen, folder = home / f".{name}", home / name
+    shutil.rmtree(unseen, ignore_errors=True)
+    unseen.mkdir(parents=True)
+    for table, rows in vars(loaded.tables).items():
+        columns = list(dict.fromkeys(["member_id", *(column.name for column in CONTRACTS[table].columns)]))
+        query = ibis.to_sql(rows.select(*columns).order_by("member_id"))
+        file = literal(str(unseen / f"{table}.parquet"))
+        rows.get_backend().raw_sql(f"COPY ({query}) TO {file} (FORMAT parquet, ROW_GROUP_SIZE {ROWS_PER_GROUP})")
+    shutil.rmtree(folder, ignore_errors=True)
+    unseen.rename(folder)
+    for outdated in _published(home)[:-_KEPT]:
+        shutil.rmtree(outdated, ignore_errors=True)
+    return folder
+
+
+@dataclass(frozen=True)
+class PublishedHistory:
+    """What was published last, read by member."""
+
+    programme: Programme
+
+    def frames(self, member_ids: Collection[str]) -> dict[str, pd.DataFrame] | None:
+        """Return the members' rows by table, times in UTC, with our own column names; None before the first.
+
+        Order lines have no ``member_id``, as in the input contract.
+        """
+        published = _published(_home(self.programme))
+        if not published:
+            return None
+        return {file.stem: _read(file, member_ids) for file in sorted(published[-1].glob("*.parquet"))}
+
+
+def _home(programme: Programme) -> Path:
+    return programme.path("var") / "history" / programme.output.model
+
+
+def _published(home: Path) -> list[Path]:
+    return sorted(folder for folder in home.glob("[0-9]*"))
+
+
+def _read(file: Path, member_ids: Collection[str]) -> pd.DataFrame:
+    rows = pq.read_table(file, filters=pc.field("member_id").isin(sorted(set(member_ids))))
+    frame: pd.DataFrame = rows.cast(pa.schema(map(_in_utc, rows.schema))).to_pandas()
+    return frame.drop(columns="member_id") if file.stem == "order_lines" else frame
+
+
+def _in_utc(field: pa.Field) -> pa.Field:
+    return field.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(field.type) else field

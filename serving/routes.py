@@ -1,0 +1,182 @@
+"""The routes: each parses, asks :mod:`serving.answers` or :mod:`serving.ledger_writing`, and returns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import FastAPI, Query, Request
+
+from serving.alerts import Alert
+from serving.answers import Answers
+from serving.contracts import (
+    ExplainAnswer,
+    ExplainRequest,
+    MembersRequest,
+    ModelAnswer,
+    RecommendAnswer,
+    RecommendRequest,
+    ScoreAnswer,
+    ScoredItem,
+    ScoreRequest,
+    SegmentsAnswer,
+)
+from serving.failures import documented
+from serving.gate import needs
+from serving.ledger_contracts import (
+    AlertItem,
+    AlertsAnswer,
+    EventsAnswer,
+    EventsRequest,
+    OffersAnswer,
+    OffersRequest,
+    OutcomesAnswer,
+    OutcomesRequest,
+    WrittenItem,
+)
+from serving.ledger_writing import catch_up, watch, write_activity, write_offers, write_outcomes
+from serving.lookup import iso, utc_now
+from serving.metrics import Tally
+
+T = TypeVar("T")
+
+MAX_ALERTS: Final = 1_000
+LARGEST_CURSOR: Final = 2**63 - 1
+ASKED: Final = (401, 403, 429, 500, 503)
+"""Statuses of every route; `_POSTED` of those that take a body."""
+_POSTED: Final = (400, 408, 413, 415, 422, *ASKED)
+
+
+def add_member_routes(app: FastAPI, readers: ThreadPoolExecutor, computers: ThreadPoolExecutor) -> None:
+    """Add what is asked about members: the published is read, the rest computed, each in its own pool."""
+
+    @app.post("/v1/score", responses=documented(*_POSTED, 409), openapi_extra=needs("score"))
+    async def score(body: ScoreRequest, request: Request) -> ScoreAnswer:
+        """Return members' decisions: as published, brought up to date, or computed from what is sent."""
+        answers, request.state.members = _answers(request), _members(body)
+        pool = readers if body.member_ids else computers
+        answer = await run(pool, lambda: answers.score(body, request_id=request_id(request)))
+        request.state.tally = Tally.of(answer.results)
+        request.state.keep = all(isinstance(item, ScoredItem) and item.source == "published" for item in answer.results)
+        return answer
+
+    @app.post("/v1/recommend", responses=documented(*_POSTED, 409), openapi_extra=needs("score"))
+    async def recommend(body: RecommendRequest, request: Request) -> RecommendAnswer:
+        """Return what to send to members, if anything, and why or why not."""
+        answers, request.state.members = _answers(request), _members(body)
+        pool = readers if body.member_ids else computers
+        return await run(pool, lambda: answers.recommend(body, request_id=request_id(request)))
+
+    @app.post("/v1/explain", responses=documented(*_POSTED, 409), openapi_extra=needs("score"))
+    async def explain(body: ExplainRequest, request: Request) -> ExplainAnswer:
+        """Return what moved members' churn probabilities, input by input."""
+        answers, request.state.members = _answers(request), _members(body)
+        return await run(computers, lambda: answers.explain(body, request_id=request_id(request)))
+
+
+def add_policy_routes(app: FastAPI, readers: ThreadPoolExecutor) -> None:
+    """Add what is asked about the model and the policy."""
+
+    @app.get("/v1/model", responses=documented(*ASKED), openapi_extra=needs("score"))
+    async def model(request: Request) -> ModelAnswer:
+        """Return the model, the policy and the publication that answers come from."""
+        answers = _answers(request)
+        return await run(readers, lambda: answers.model(request_id=request_id(request)))
+
+    @app.get("/v1/segments", responses=documented(*ASKED), openapi_extra=needs("score"))
+    async def segments(request: Request) -> SegmentsAnswer:
+        """Return what is offered in each policy segment, and what was considered."""
+        answers = _answers(request)
+        return await run(readers, lambda: answers.segments(request_id=request_id(request)))
+
+
+def add_ledger_routes(app: FastAPI, computers: ThreadPoolExecutor) -> None:
+    """Add what is written down, and the alerts it raises."""
+
+    @app.post("/v1/events", responses=documented(*_POSTED), openapi_extra=needs("write"))
+    async def events(body: EventsRequest, request: Request) -> EventsAnswer:
+        """Write down orders and events; each is durable when it is answered, and moves the member's next score."""
+        answers = _answers(request)
+        request.state.members = [row.member_id for row in (*body.orders, *body.events)]
+
+        def answer() -> EventsAnswer:
+            orders, events = write_activity(answers, body.orders, body.events)
+            rows = zip((*body.orders, *body.events), (*orders, *events), strict=True)
+            alerts = watch(answers, {row.member_id for row, item in rows if isinstance(item, WrittenItem)})
+            return EventsAnswer(
+                **_head(answers, request),
+                orders=orders,
+                events=events,
+                alerts=[_alert(alert) for alert in alerts or ()],
+                alerts_complete=alerts is not None,
+            )
+
+        return await run(computers, answer)
+
+    @app.post("/v1/offers", responses=documented(*_POSTED), openapi_extra=needs("write"))
+    async def offers(body: OffersRequest, request: Request) -> OffersAnswer:
+        """Write down offers, as far as the budget goes."""
+        answers = _answers(request)
+        written = await run(computers, lambda: write_offers(answers, body.offers))
+        return OffersAnswer(**_head(answers, request), offers=written)
+
+    @app.post("/v1/outcomes", responses=documented(*_POSTED), openapi_extra=needs("write"))
+    async def outcomes(body: OutcomesRequest, request: Request) -> OutcomesAnswer:
+        """Write down what became of offers."""
+        answers = _answers(request)
+        written = await run(computers, lambda: write_outcomes(answers, body.outcomes))
+        return OutcomesAnswer(**_head(answers, request), outcomes=written)
+
+    @app.get("/v1/alerts", responses=documented(422, *ASKED), openapi_extra=needs("score"))
+    async def alerts(
+        request: Request,
+        after: Annotated[int, Query(ge=0, le=LARGEST_CURSOR, description="the `next` of the answer before")] = 0,
+        limit: Annotated[int, Query(ge=1, le=MAX_ALERTS)] = 100,
+    ) -> AlertsAnswer:
+        """Return alerts raised after a cursor, in order."""
+        answers = _answers(request)
+
+        def answer() -> AlertsAnswer:
+            catch_up(answers)
+            raised = [_alert(alert) for alert in answers.alerts.after(after, limit)]
+            return AlertsAnswer(**_head(answers, request), alerts=raised, next=raised[-1].cursor if raised else after)
+
+        return await run(computers, answer)
+
+
+async def run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    """Run blocking work off the event loop, in a pool that bounds how much runs at once."""
+    return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _members(body: MembersRequest) -> list[str]:
+    return body.member_ids or [row.member_id for row in (*(body.histories or ()), *(body.features or ()))]
+
+
+def _answers(request: Request) -> Answers:
+    answers: Answers = request.app.state.answers
+    return answers
+
+
+def request_id(request: Request) -> str:
+    """Return the id the request goes by."""
+    identifier: str = request.scope["state"]["request_id"]
+    return identifier
+
+
+def _head(answers: Answers, request: Request) -> dict[str, Any]:
+    now = utc_now()
+    return {"request_id": request_id(request), **answers.head(now, now)}
+
+
+def _alert(alert: Alert) -> AlertItem:
+    return AlertItem(
+        cursor=alert.number,
+        member_id=alert.member_id,
+        churn_probability=alert.churn_probability,
+        churn_probability_before=alert.before,
+        threshold=alert.threshold,
+        raised_at=iso(alert.raised_at),
+    )
