@@ -99,12 +99,13 @@ def add_ledger_routes(app: FastAPI, computers: ThreadPoolExecutor) -> None:
     async def events(body: EventsRequest, request: Request) -> EventsAnswer:
         """Write down orders and events; each is durable when it is answered, and moves the member's next score."""
         answers = _answers(request)
-        request.state.members = [row.member_id for row in (*body.orders, *body.events)]
+        members = [*(order.member_id for order in body.orders), *(event.member_id for event in body.events)]
+        request.state.members = members
 
         def answer() -> EventsAnswer:
             orders, events = write_activity(answers, body.orders, body.events)
-            rows = zip((*body.orders, *body.events), (*orders, *events), strict=True)
-            alerts = watch(answers, {row.member_id for row, item in rows if isinstance(item, WrittenItem)})
+            written = zip(members, (*orders, *events), strict=True)
+            alerts = watch(answers, {member_id for member_id, item in written if isinstance(item, WrittenItem)})
             return EventsAnswer(
                 **_head(answers, request),
                 orders=orders,
