@@ -42,15 +42,16 @@ FAMILIES = """
 Measured by `make bench-families`. For every back-test the models are trained again without one family's columns, from
 at most 3,000 members per date, and judged on all members. A gain is what the family adds, so that more is better;
 **bold** where the 95 % interval of the paired bootstrap lies above zero, *slanted* where below. The priors of MBG/NBD
-and Gamma-Gamma stay in all, so recency, frequency and value are never wholly absent. A family may also be there for
-what it lets reasons, personas and guardrails say.
+and Gamma-Gamma stay in all, so recency, frequency and value are never wholly absent. The personas of
+`programme.toml` need rfm, price, engagement, breadth (`natural_end`) and care (`service_hurt`); journey feeds reasons.
+Those stay whatever their gain.
 """
 
 JUDGED = ("auc", "log_loss", "brier", "gini", "rmse", "tweedie_deviance")
 METRICS = ("model", *JUDGED, "total_bias", "ece", "ece_band")
 SURENESS = ("coverage_80", "members_covered", "pit_distance", "total_low", "total_bias", "total_high", "total_covered")
 GAINS = ("log_loss", "auc", "tweedie_deviance", "gini")
-SHARES = ("coverage_80", "total_low", "total_high", "total_bias")
+BIASES = ("total_low", "total_high", "total_bias")
 
 REFERENCES = """### References measured before
 
@@ -174,5 +175,7 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, list):
         return "-".join(_cell(name, part) for part in value)
     if isinstance(value, float):
-        return f"{value:+.1%}" if name in SHARES else f"{value:.1f}" if abs(value) >= 10 else f"{value:.4f}"
+        if name in BIASES:
+            return f"{value:+.1%}"
+        return f"{value:.1%}" if name == "coverage_80" else f"{value:.1f}" if abs(value) >= 10 else f"{value:.4f}"
     return str(value).replace("|", "/")
