@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 import schemathesis
+from builders import AS_OF, small_programme
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -16,15 +17,23 @@ from web import application
 
 from serving.answers import open_answers
 from serving.api import build_api
+from serving.batch import score_programme
+from serving.bundle import save_bundle, save_policy_table
+from serving.registry import policy_file
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 OPERATIONS = [(path, method) for path, methods in build_api().openapi()["paths"].items() for method in methods]
 
 
 @pytest.fixture(scope="module")
-def described(published) -> Iterator[schemathesis.BaseSchema]:
-    """The service on the small programme, open to all, by its own description."""
-    with closing(open_answers(published.programme)) as answers:
+def described(shop, tmp_path_factory) -> Iterator[schemathesis.BaseSchema]:
+    """A service of its own, which may be written to, open to all, by its own description."""
+    programme = small_programme(tmp_path_factory.mktemp("described"), shop.frames)
+    folder = programme.path("bundle")
+    save_bundle(shop.bundle, folder)
+    save_policy_table(shop.policy_table, policy_file(programme))
+    score_programme(programme, programme.path("out"), as_of=AS_OF, bundle_folder=folder)
+    with closing(open_answers(programme, folder)) as answers:
         yield schemathesis.openapi.from_asgi("/openapi.json", application(answers))
 
 
