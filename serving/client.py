@@ -13,7 +13,27 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from features.errors import WinbackError
-from serving.contracts import ErrorAnswer, HealthAnswer, History, ModelAnswer, ScoreAnswer, ScoreRequest
+from serving.contracts import (
+    ErrorAnswer,
+    ExplainAnswer,
+    ExplainRequest,
+    HealthAnswer,
+    History,
+    ModelAnswer,
+    RecommendAnswer,
+    RecommendRequest,
+    ScoreAnswer,
+    ScoreRequest,
+)
+from serving.ledger_contracts import (
+    AlertsAnswer,
+    EventsAnswer,
+    EventsRequest,
+    OffersAnswer,
+    OffersRequest,
+    OutcomesAnswer,
+    OutcomesRequest,
+)
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -108,6 +128,30 @@ class Client:
     def score_histories(self, histories: Sequence[History], *, as_of: str | None = None) -> ScoreAnswer:
         """Return decisions about members from their own rows, computed now; see :meth:`score`."""
         return self.call("POST", "/v1/score", ScoreAnswer, ScoreRequest(histories=list(histories), as_of=as_of))
+
+    def recommend(self, member_ids: Sequence[str]) -> RecommendAnswer:
+        """Return what to send to members, if anything, and why or why not; see :meth:`score`."""
+        return self.call("POST", "/v1/recommend", RecommendAnswer, RecommendRequest(member_ids=list(member_ids)))
+
+    def explain(self, member_ids: Sequence[str]) -> ExplainAnswer:
+        """Return what moved members' churn probabilities, input by input; see :meth:`score`."""
+        return self.call("POST", "/v1/explain", ExplainAnswer, ExplainRequest(member_ids=list(member_ids)))
+
+    def write_events(self, new: EventsRequest) -> EventsAnswer:
+        """Write down orders and events; each counts once, however often its id is sent."""
+        return self.call("POST", "/v1/events", EventsAnswer, new)
+
+    def write_offers(self, new: OffersRequest) -> OffersAnswer:
+        """Write down offers made, which reserves their budget; each counts once."""
+        return self.call("POST", "/v1/offers", OffersAnswer, new)
+
+    def write_outcomes(self, new: OutcomesRequest) -> OutcomesAnswer:
+        """Write down what became of offers; each counts once."""
+        return self.call("POST", "/v1/outcomes", OutcomesAnswer, new)
+
+    def alerts(self, after: int = 0) -> AlertsAnswer:
+        """Return the alerts raised after a cursor, the ``next`` of the answer before."""
+        return self.call("GET", f"/v1/alerts?after={after}", AlertsAnswer)
 
     def model(self) -> ModelAnswer:
         """Return the model, the policy and the publication that answers come from."""

@@ -9,7 +9,9 @@ from builders import AS_OF, history_of
 
 from serving.client import LONGEST_WAIT_SECONDS, Client, ServiceError
 from serving.contracts import ErrorAnswer, ErrorBody, HealthAnswer, History
+from serving.ledger_contracts import NewOutcome, OutcomesRequest
 
+OUTCOMES = OutcomesRequest(outcomes=[NewOutcome(outcome_id="u1", offer_id="x1", cost_amount=1.5)])
 FINE = HealthAnswer(status="ok", refused=[])
 
 
@@ -86,6 +88,22 @@ def test_an_answer_of_another_shape_is_an_error_of_its_own(odd):
     with pytest.raises(ServiceError) as raised:
         Service(odd).ask()
     assert (raised.value.status, raised.value.code) == (odd.status_code, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "call"),
+    [
+        ("/v1/recommend", lambda client: client.recommend(["a"])),
+        ("/v1/explain", lambda client: client.explain(["a"])),
+        ("/v1/alerts?after=7", lambda client: client.alerts(after=7)),
+        ("/v1/outcomes", lambda client: client.write_outcomes(OUTCOMES)),
+    ],
+)
+def test_every_call_goes_where_it_belongs_and_may_be_made_again(path, call):
+    service = Service(answer(503), answer(409))
+    with pytest.raises(ServiceError):
+        service.ask(call)
+    assert [request.url.raw_path.decode() for request in service.asked] == [path, path]
 
 
 def test_it_speaks_with_the_service(service, published):
