@@ -268,6 +268,10 @@ class Guardrails(Settings):
     exploration_share: Share = Field(
         0.05, description="of assignments, drawn evenly among all a member may get, control included; 0: none"
     )
+    pause_losers: bool = Field(
+        False,
+        description="stop sending what was measured to lose money, until the end of the next quarter",
+    )
     seed: str = Field("winback", description="salt of the hashes that draw the holdout and the assignments")
 
     @model_validator(mode="before")

@@ -262,6 +262,13 @@ class Choice(Record):
     needed_sample: int | None = Field(None, description="members per arm that a test would need")
 
 
+class Paused(Record):
+    """An incentive, by its channel, that surely lost money: in one policy segment, or in all where none is named."""
+
+    policy_segment: str | None
+    incentive_id: str
+
+
 class PolicyTable(Record):
     """Effects and choices per policy segment, with the evidence they rest on."""
 
@@ -278,6 +285,7 @@ class PolicyTable(Record):
     effects: tuple[Effect, ...] = ()
     advantages: tuple[Advantage, ...] = ()
     choices: dict[str, Choice] = Field(default_factory=dict)
+    paused: tuple[Paused, ...] = Field((), description="not to be sent, whatever was estimated")
 
     @cached_property
     def version(self) -> str:

@@ -194,6 +194,24 @@ def report(
 
 
 @app.command()
+def measure(
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    campaign: Annotated[str | None, typer.Option(help="Only this campaign; default: all offers.")] = None,
+    as_of: AsOfOption = None,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Tell what offers brought beyond their control offers, however often one looks."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from serving import jobs
+
+        return jobs.measure(settings, as_of, campaign, step=step)
+
+    run_job(job, programme, json, strict=strict)
+
+
+@app.command()
 def serve(
     programme: ProgrammeOption = PROGRAMME_FILE,
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,

@@ -27,6 +27,8 @@ class Permits:
         Expected cost per member, in the programme's currency.
     eligible, consented, affordable
         By the arm's own rules, by its channel, and by what the member is worth.
+    paused
+        Found to lose money, and paused.
     cooling, fed_up
         Per member: assigned something lately, or sent too many messages.
     """
@@ -36,6 +38,7 @@ class Permits:
     eligible: np.ndarray
     consented: np.ndarray
     affordable: np.ndarray
+    paused: np.ndarray
     cooling: np.ndarray
     fed_up: np.ndarray
 
@@ -43,15 +46,17 @@ class Permits:
     def may_get(self) -> np.ndarray:
         """Whether no guardrail stands between a member and an arm."""
         free = ~(self.cooling | self.fed_up)
-        return np.asarray(self.eligible & self.consented & self.affordable & free[:, None])
+        return np.asarray(self.eligible & self.consented & self.affordable & ~self.paused & free[:, None])
 
     def first_bite(self, arms: Sequence[int]) -> np.ndarray:
         """Name for each member the first guardrail that leaves none of these columns; '' where one is left."""
         columns = list(arms)
-        eligible = self.eligible[:, columns]
+        going = ~self.paused[:, columns]
+        eligible = going & self.eligible[:, columns]
         consented = eligible & self.consented[:, columns]
         affordable = consented & self.affordable[:, columns]
         bites = {
+            "paused": ~going.any(axis=1),
             "ineligible": ~eligible.any(axis=1),
             "consent": ~consented.any(axis=1),
             "cooldown": self.cooling,
@@ -81,6 +86,7 @@ def permits(
         eligible=eligible_incentives(members, arms).to_numpy(dtype=bool),
         consented=consented.to_numpy(dtype=bool),
         affordable=np.asarray(cost <= cap[:, None]),
+        paused=_paused(members["policy_segment"], policy, programme),
         cooling=(members["last_assignment_days"] < rules.cooldown_days).to_numpy(dtype=bool),
         fed_up=(members["messages_per_week_28d"] >= rules.messages_per_week).to_numpy(dtype=bool),
     )
@@ -98,6 +104,17 @@ def arm_costs(segments: pd.Series, policy: PolicyTable | None, programme: Progra
     per_segment = np.array([[known.get((name, arm.id), np.nan) for arm in programme.arms] for name in names])
     costs = np.vstack([np.where(np.isnan(per_segment), worst, per_segment), worst]) if len(names) else worst[None]
     return np.asarray(costs[codes])
+
+
+def _paused(segments: pd.Series, policy: PolicyTable | None, programme: Programme) -> np.ndarray:
+    """Tell for every member and arm whether the policy pauses it in the member's policy segment."""
+    paused = np.zeros((len(segments), len(programme.arms)), dtype=bool)
+    ids = [arm.id for arm in programme.arms]
+    for one in policy.paused if policy else ():
+        if one.incentive_id in ids:
+            rows = True if one.policy_segment is None else (segments == one.policy_segment).to_numpy()
+            paused[:, ids.index(one.incentive_id)] |= rows
+    return paused
 
 
 def annual_value(members: pd.DataFrame, programme: Programme) -> pd.Series:

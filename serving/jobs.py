@@ -154,6 +154,30 @@ def resume(programme: Programme) -> JobResult:
     return JobResult(record, {"resumed": [record]})
 
 
+def measure(programme: Programme, as_of: str | None, campaign: str | None, *, step: Step) -> JobResult:
+    """Measure what offers brought beyond their control offers."""
+    from serving.measure import measure as measure_offers
+
+    loaded = load(programme, step)
+    instant = as_of_or_next_day(programme, as_of, loaded.data_until)
+    step(f"measuring offers as of {programme.local_date(instant)}")
+    rows = [row.model_dump() for row in measure_offers(loaded.tables, programme, instant, campaign=campaign)]
+    overall = [row for row in rows if row["policy_segment"] is None]
+    losing = [row for row in rows if row["verdict"] == "loses" and row["incentive"]]
+    return JobResult(
+        record={"as_of": programme.local_date(instant).isoformat(), "campaign": campaign, "measured": rows},
+        tables={f"offers after {days} days": [row for row in overall if row["days"] == days] for days in (7, 30)},
+        warnings=(
+            *map(str, loaded.findings),
+            *(
+                f"{row['incentive']} loses money in {row['policy_segment'] or 'all policy segments together'}: after "
+                f"{row['days']} days between {row['net_value_low']:,.0f} and {row['net_value_high']:,.0f} in net value"
+                for row in losing
+            ),
+        ),
+    )
+
+
 def _drift(feature: str, index: float) -> str:
     from serving.drift import THRESHOLD
 

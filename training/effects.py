@@ -16,6 +16,7 @@ from features.programme import Guardrails, Programme
 from features.schemas import Tables
 from serving.bundle import Advantage, Effect, Estimate, Evidence, PolicyTable
 from serving.incentives import offered_in
+from serving.measure import losers
 from serving.policy import cheapest_effective, effective_by_cost, judge, needed_sample
 from serving.segments import POLICY_SEGMENTS
 from training.contrast import Contrast
@@ -82,7 +83,10 @@ def estimate_effects(tables: Tables, programme: Programme, as_of: datetime) -> P
         One effect per policy segment and incentive that may be offered there, estimable or not, and one choice per
         segment.
     """
-    return effects_of_logs([read_offer_log(tables, programme, as_of), *read_trials(programme)], programme, as_of)
+    table = effects_of_logs([read_offer_log(tables, programme, as_of), *read_trials(programme)], programme, as_of)
+    if not programme.guardrails.pause_losers:
+        return table
+    return table.model_copy(update={"paused": losers(tables, programme, as_of)})
 
 
 def effects_of_log(log: OfferLog, programme: Programme, as_of: datetime) -> PolicyTable:

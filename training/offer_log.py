@@ -15,12 +15,12 @@ from features.build import build_features
 from features.programme import Programme
 from features.schemas import Tables
 from serving.bundle import Evidence
-from serving.incentives import expected_cost
+from serving.logged_arms import with_arms
+from serving.outcomes import closed_offers, with_money
 from serving.segments import POLICY_SEGMENTS, segment_members
 from training.constants import fit_constants
 from training.covariates import COVARIATES, at_assignment
-from training.logged_arms import with_arms, with_possible
-from training.propensity import chance_column
+from training.propensity import chance_column, with_possible
 
 CHECKED_OFFERS: Final = 50
 """Propensities are compared with frequencies in weeks and segments with at least so many offers of an incentive."""
@@ -62,12 +62,10 @@ class OfferLog:
 def read_offer_log(tables: Tables, programme: Programme, as_of: datetime) -> OfferLog:
     """Join offers known before ``as_of`` with the orders in their response window.
 
-    Margin is before the incentive's cost: what was redeemed is added back where the programme says that its orders'
-    amounts are already reduced by it (``value.redemptions_in_orders``). Cost is what was logged as spent, otherwise
-    what the cost model says of a contact and, if it was redeemed, a redemption.
+    For what margin and cost mean see :func:`serving.outcomes.with_money`.
     """
     outcomes, maturing = _outcomes(tables, programme, as_of)
-    offers = _with_money(with_arms(outcomes, programme), programme)
+    offers = with_money(with_arms(outcomes, programme), programme)
     offers["week"] = _week(offers["assigned_at"], programme.timezone)
     offers["policy_segment"] = _segments_at_assignment(offers, tables, programme)
     known = offers["incentive_id"].isin([programme.guardrails.control_id, *(arm.id for arm in programme.arms)])
@@ -137,32 +135,12 @@ def _outcomes(tables: Tables, programme: Programme, as_of: datetime) -> tuple[pd
     days = programme.guardrails.response_days
     known = tables.offers.filter(tables.offers.assigned_at < as_of, tables.offers.recorded_at < as_of)
     known = _with_overlaps(known, days)
-    is_closed = known.assigned_at <= as_of - timedelta(days=days)
-    closed = known.filter(is_closed).mutate(closes_at=known.assigned_at + ibis.interval(days=days))
-    orders = tables.orders.filter(tables.orders.ordered_at < as_of, tables.orders.recorded_at < as_of)
-    booked = orders.select("booked_at", "value_amount", "is_return", ordering_member=orders.member_id)
-    in_window = [
-        closed.member_id == booked.ordering_member,
-        booked.booked_at >= closed.assigned_at,
-        booked.booked_at < closed.closes_at,
-    ]
-    joined = closed.select("offer_id", "member_id", "assigned_at", "closes_at").join(booked, in_window)
-    responses = joined.group_by("offer_id").agg(
-        recall=(~joined.is_return).any(), margin=joined.value_amount.sum().cast("float64")
-    )
     columns = ["offer_id", "member_id", "incentive_id", "channel", "assigned_at", "propensity", "probabilities"]
-    columns += ["policy_segment", "overlaps"]
-    offers = closed.select(
-        *columns,
-        cost_amount=closed.cost_amount.cast("float64"),
-        redeemed=(closed.redeemed_at < closed.closes_at).fill_null(False),
-    )
-    with_responses = offers.left_join(responses, "offer_id").select(
-        offers, recall=responses.recall.fill_null(False), margin=responses.margin.fill_null(0.0)
-    )
+    columns += ["policy_segment", "overlaps", "cost_amount", "redeemed", "recall", "margin"]
+    closed = closed_offers(known, tables, as_of=as_of, days=days).select(*columns)
     covariates = at_assignment(known, tables)
-    everything = with_responses.left_join(covariates, "offer_id").drop("offer_id_right")
-    open_still = known.filter(~is_closed).count().to_pyarrow().as_py()
+    everything = closed.left_join(covariates, "offer_id").drop("offer_id_right")
+    open_still = known.filter(known.assigned_at > as_of - timedelta(days=days)).count().to_pyarrow().as_py()
     return everything.order_by("offer_id").to_pyarrow().to_pandas(), int(open_still)
 
 
@@ -170,26 +148,6 @@ def _with_overlaps(offers: ir.Table, days: int) -> ir.Table:
     """Tell of each offer whether it came within the window of the member's offer before."""
     before = offers.assigned_at.lag().over(group_by="member_id", order_by=["assigned_at", "offer_id"])
     return offers.mutate(overlaps=(offers.assigned_at < before + ibis.interval(days=days)).fill_null(False))
-
-
-def _with_money(outcomes: pd.DataFrame, programme: Programme) -> pd.DataFrame:
-    """Add what each offer cost and what was left, and give outcomes as numbers."""
-    redeemed = outcomes["redeemed"].astype("float64")
-    sent = _cost_by_model(outcomes["incentive_id"], programme, redemption_rate=0)
-    used = _cost_by_model(outcomes["incentive_id"], programme, redemption_rate=1)
-    cost = outcomes["cost_amount"].astype("float64").fillna(sent + redeemed * (used - sent))
-    margin = outcomes["margin"]
-    if programme.value.redemptions_in_orders:
-        rate = 1.0 if programme.value.margin_rate is None else programme.value.margin_rate
-        margin = margin + rate * redeemed * (cost - sent).clip(lower=0)
-    recall = outcomes["recall"].astype("float64")
-    return outcomes.assign(recall=recall, margin=margin, redeemed=redeemed, cost=cost, net=margin - cost)
-
-
-def _cost_by_model(incentive_ids: pd.Series, programme: Programme, *, redemption_rate: float) -> pd.Series:
-    """Return the cost model's cost per offer; control costs nothing."""
-    costs = {arm.id: expected_cost(arm, redemption_rate=redemption_rate) for arm in programme.arms}
-    return incentive_ids.map(costs).astype("float64").fillna(0.0)
 
 
 def _week(assigned_at: pd.Series, timezone: str) -> pd.Series:

@@ -9,6 +9,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from serving.logged_arms import read_probabilities
 from training.prognosis import FOLDS, ROUNDS, SETTINGS, member_folds
 
 OVERLAP: Final = 0.02
@@ -18,6 +19,22 @@ OVERLAP: Final = 0.02
 def chance_column(incentive_id: str) -> str:
     """Name the column that tells how likely an incentive was."""
     return f"chance_{incentive_id}"
+
+
+def with_possible(offers: pd.DataFrame) -> pd.DataFrame:
+    """Add, where probabilities were logged, a column per arm: 1 where the offer could have been it, else 0."""
+    if offers["probabilities"].isna().all():
+        return offers
+    logged = read_probabilities(offers["probabilities"])
+    told = offers["probabilities"].notna()
+    return offers.assign(
+        **{
+            chance_column(arm): pd.Series([float(chances.get(arm, 0) > 0) for chances in logged], offers.index)
+            .where(told, 1.0)
+            .to_numpy()
+            for arm in offers["incentive_id"].unique()
+        }
+    )
 
 
 def estimate_chances(offers: pd.DataFrame, inputs: Sequence[str], *, seed: int, threads: int) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 from features.errors import InputError
 from features.programme import Programme, parse_programme
 from serving.advice import decide
-from serving.bundle import Advantage, Choice, Effect, Estimate, PolicyTable, Pooled
+from serving.bundle import Advantage, Choice, Effect, Estimate, Paused, PolicyTable, Pooled
 
 AS_OF = datetime(2026, 1, 5)
 
@@ -160,6 +160,35 @@ def test_a_member_eligible_for_nothing_effective_is_ineligible_and_one_without_a
     only_mail = policy([effect("mail")])
     assert first(member(order_count=1.0), table=only_mail)["no_offer_reason"] == "ineligible"
     assert first(member(), contacts=CONTACTS[:0])["no_offer_reason"] == "consent"
+
+
+def test_what_is_paused_is_passed_over_and_where_all_that_works_is_paused_that_is_the_reason() -> None:
+    stopped = [Paused(policy_segment="low__mid", incentive_id="mail"), Paused(policy_segment=None, incentive_id="gift")]
+    table = policy().model_copy(update={"paused": tuple(stopped)})
+    row = first(member(), table=table, exploration_share=1.0)
+    assert row["recommended_incentive"] == "text"
+    assert set(row["probabilities"]) == {"control", "text"}
+    only_mail = policy([effect("mail")]).model_copy(update={"paused": tuple(stopped)})
+    assert first(member(), table=only_mail)["no_offer_reason"] == "paused"
+    elsewhere = Paused(policy_segment="high__mid", incentive_id="mail")
+    assert (
+        first(member(), table=policy().model_copy(update={"paused": (elsewhere,)}))["recommended_incentive"] == "mail"
+    )
+
+
+def test_of_an_incentives_channels_the_cheapest_that_works_and_is_consented_to_is_taken() -> None:
+    channels = [{"channel": "sms", "contact_cost": 0.5}, {"channel": "email", "contact_cost": 0.1}]
+    given = programme().model_dump(exclude={"incentives", "folder"}, exclude_none=True)
+    settings = parse_programme(
+        {**given, "incentives": [{"id": "gift", "name_en": "g", "name_zh": "g", "channels": channels}]}
+    )
+    table = policy([effect("gift@sms", cost=2.0), effect("gift@email", cost=1.0)])
+    frame = pd.DataFrame([member()]).astype({"persona": "str", "policy_segment": "str"})
+    for contacts, channel, cost in ((CONTACTS, "email", 1.0), (CONTACTS[CONTACTS["channel"] == "sms"], "sms", 2.0)):
+        row = decide(frame, table, settings, as_of=AS_OF, contacts=contacts).iloc[0]
+        assert (row["recommended_incentive"], row["channel"]) == ("gift", channel)
+        assert (row["assigned_incentive"], row["assigned_channel"]) == ("gift", channel)
+        assert row["expected_cost"] == row["assigned_cost"] == cost
 
 
 def test_a_segment_without_an_effective_incentive_gives_the_policys_reason() -> None:

@@ -1,4 +1,4 @@
-"""Which arm each offer of a log was, and which others it could have been."""
+"""Which arm each offer of a log was, and which others it could have been. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pandas as pd
 
 from features.errors import InputError
 from features.programme import Programme
-from training.propensity import chance_column
 
 
 def with_arms(offers: pd.DataFrame, programme: Programme) -> pd.DataFrame:
@@ -36,30 +35,14 @@ def with_arms(offers: pd.DataFrame, programme: Programme) -> pd.DataFrame:
     several = offers["incentive_id"].isin([incentive.id for incentive in programme.incentives if incentive.channels])
     channel = offers["channel"].astype("str").str.lower().fillna("")
     arms = offers["incentive_id"].where(~several, offers["incentive_id"].astype("str") + "@" + channel)
-    logged = _logged(offers["probabilities"])
+    logged = read_probabilities(offers["probabilities"])
     own = [chances.get(arm) for chances, arm in zip(logged, arms, strict=True)]
     propensity = offers["propensity"].astype("float64").fillna(pd.Series(own, offers.index, dtype="float64"))
     return offers.assign(incentive_id=arms, propensity=propensity)
 
 
-def with_possible(offers: pd.DataFrame) -> pd.DataFrame:
-    """Add, where probabilities were logged, a column per arm: 1 where the offer could have been it, else 0."""
-    if offers["probabilities"].isna().all():
-        return offers
-    logged = _logged(offers["probabilities"])
-    told = offers["probabilities"].notna()
-    return offers.assign(
-        **{
-            chance_column(arm): pd.Series([float(chances.get(arm, 0) > 0) for chances in logged], offers.index)
-            .where(told, 1.0)
-            .to_numpy()
-            for arm in offers["incentive_id"].unique()
-        }
-    )
-
-
-def _logged(probabilities: pd.Series) -> list[Mapping[str, float]]:
-    """Read each row's mapping; rows alike share one, rows without have an empty one."""
+def read_probabilities(probabilities: pd.Series) -> list[Mapping[str, float]]:
+    """Read each row's chances by arm; rows alike share a mapping, rows without have an empty one."""
     read = {text: _mapping(text) for text in probabilities.dropna().unique()}
     return [read.get(text, {}) for text in probabilities]
 
