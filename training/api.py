@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import date
 from typing import Any
 
@@ -45,6 +46,7 @@ def decide(
     events: pd.DataFrame | None = None,
     offers: pd.DataFrame | None = None,
     contacts: pd.DataFrame | None = None,
+    identities: pd.DataFrame | None = None,
     as_of: date | str | None = None,
 ) -> pd.DataFrame:
     """Learn from a programme's tables and decide about every eligible member.
@@ -56,7 +58,7 @@ def decide(
     ----------
     programme
         Settings; where its file says the tables are does not matter.
-    orders, members, order_lines, events, offers, contacts
+    orders, members, order_lines, events, offers, contacts, identities
         The tables, under our column names (see the input contract). Only orders are required.
     as_of
         Date decided for; absent: the day after the last row.
@@ -65,6 +67,11 @@ def decide(
     -------
     pandas.DataFrame
         One row per member, with the fields of a decision.
+
+    Warns
+    -----
+    UserWarning
+        Of rows set aside, or kept in doubt.
 
     Raises
     ------
@@ -81,7 +88,10 @@ def decide(
         events=events,
         offers=offers,
         contacts=contacts,
+        identities=identities,
     )
+    for finding in loaded.findings:
+        warnings.warn(str(finding), stacklevel=2)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
     snapshots = build_snapshots(loaded.tables, instant, programme)
     bundle = train(snapshots, observe(loaded.tables, instant, programme), programme).bundle
