@@ -47,6 +47,7 @@ _CAUSES: Final[Mapping[str, Bilingual]] = {
 _VERDICTS: Final[Mapping[str, Bilingual]] = {
     "chosen": ("Recommended", "推荐"),
     "effective": ("Works too", "同样有效"),
+    "bet": ("A bet, not proven", "押注，尚未证明"),
     "no_effect": ("No effect", "无效"),
     "not_worth_it": ("Not worth it", "得不偿失"),
     "insufficient_evidence": ("Not known yet", "证据不足"),

@@ -180,12 +180,12 @@ def withheld(decisions: pd.DataFrame, policy: PolicyTable) -> list[Withheld]:
 
 
 def verdicts(policy: PolicyTable, incentives: tuple[Incentive, ...]) -> dict[str, dict[str, str]]:
-    """Return the verdict on every incentive in every policy segment."""
+    """Return the verdict on every incentive in every policy segment; one chosen without proof stays a bet."""
     known = {(effect.policy_segment, effect.incentive_id): effect.verdict for effect in policy.effects}
     return {
         segment: {
             incentive.id: CHOSEN
-            if incentive.id == choice.incentive_id
+            if incentive.id == choice.incentive_id and known.get((segment, incentive.id)) != "bet"
             else known.get((segment, incentive.id), NOT_OFFERED)
             for incentive in incentives
         }

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pyarrow.dataset as ds
@@ -14,12 +15,20 @@ from conftest import Published
 from typer.testing import CliRunner
 
 from features.errors import InputError, RefusedError
+from features.programme import Language, State, Tier
 from features.sources import load_tables
 from serving import cli
+from serving.bundle import Evidence
+from serving.policy import Verdict
+from serving.records import NoOfferReason
+from serving.report.causes import NO_CAUSE, Cause
 from serving.report.content import Content, gather
 from serving.report.job import write_report
 from serving.report.page import render
 from serving.report.publications import COLUMNS, SUMMARY, find_publications
+from serving.report.sections import CHOSEN, NOT_OFFERED
+from serving.segments import POLICY_SEGMENTS
+from serving.writer import Writer
 
 HEADINGS = {
     "en": [
@@ -195,3 +204,15 @@ def test_a_summary_of_another_version_is_refused(published: Published, tmp_path:
     (week / SUMMARY).write_text("{}", encoding="utf-8")
     with pytest.raises(RefusedError, match="laid out as by another version"):
         write_report(published.programme, None, tmp_path, None)
+
+
+@pytest.mark.parametrize("language", get_args(Language))
+def test_everything_that_can_be_decided_has_a_name(published: Published, language: Language) -> None:
+    write = Writer(language, published.programme)
+    assert all(write.verdict(code) for code in (*get_args(Verdict), CHOSEN, NOT_OFFERED))
+    assert all(write.no_offer(code) and write.no_offer_meaning(code) for code in get_args(NoOfferReason))
+    assert all(write.tier(code) for code in get_args(Tier))
+    assert all(write.state(code) for code in get_args(State))
+    assert all(write.segment(code) for code in POLICY_SEGMENTS)
+    assert all(write.cause(code) for code in (*get_args(Cause), NO_CAUSE))
+    assert all(write.evidence(code) for code in get_args(Evidence))

@@ -153,3 +153,11 @@ def test_what_is_sent_by_lot_claims_no_recalls(programme: Programme) -> None:
     assert (found.sent, found.recalls) == (2, 0.1)
     assert [sending.members for sending in sendings(now, None, programme.incentives)] == [1]
     assert (explored(now).members, explored(now).cost) == (1, 3.0)
+
+
+def test_what_is_chosen_without_proof_stays_a_bet(programme: Programme) -> None:
+    policy = small_policy(programme.instant("2026-01-05"))
+    segment, choice = next((s, c) for s, c in policy.choices.items() if c.incentive_id)
+    bets = tuple(effect.model_copy(update={"verdict": "bet"}) for effect in policy.effects)
+    found = verdicts(policy.model_copy(update={"effects": bets}), programme.incentives)
+    assert found[segment][choice.incentive_id] == "bet"
