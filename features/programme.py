@@ -322,6 +322,7 @@ class Output(Settings):
     model: str = Field(
         "winback", description="name in the model registry; two programmes in one folder each need their own"
     )
+    keep_publications: int = Field(8, ge=1, description="how many dates' decisions the store keeps, the latest")
 
 
 class Programme(Settings):

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -68,6 +68,7 @@ def load_tables(
     now: datetime | None = None,
     set_aside: Path | None = None,
     ledger: Mapping[str, pd.DataFrame] | None = None,
+    only: Collection[str] = _ORDER,
 ) -> Loaded:
     """Read, check and canonicalise the tables of a programme file.
 
@@ -84,6 +85,8 @@ def load_tables(
     ledger
         Rows that came in by other ways since the tables were written, by table, in our own column names. Of those a
         table has under the same id, the table's count.
+    only
+        Tables to read; the others are there, and empty.
 
     Raises
     ------
@@ -97,7 +100,7 @@ def load_tables(
     with TemporaryDirectory() as scratch:
         for name in _ORDER:
             source = getattr(programme.data, name)
-            if source is None:
+            if source is None or name not in only:
                 continue
             try:
                 parts[name].append(read_source(con, name, source, programme, Path(scratch)))

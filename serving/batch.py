@@ -1,80 +1,72 @@
 """The weekly job: a decision for every eligible member, published whole; run again for the same as_of, it replaces.
 
-Decisions are staged in Parquet under another name and in the store under a publication no reader asks for. When both
-are complete the store is switched over, then the file: in between, a reader of the file still sees the publication
-before, whole. Each names its as_of and versions.
+Members are taken in spans by their ids, and each span goes the whole way, from features to decisions, to a part of the
+file and to the store under a publication no reader asks for; the ledger of runs knows which are done. So memory does
+not grow with the members, and a run that was killed goes on where it was. When all are done the store is switched over,
+then the file: in between, a reader of the file still sees the publication before, whole. Each names its as_of and
+versions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+import hashlib
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import date, datetime
+from importlib.metadata import version
 from pathlib import Path
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from features.checks import Finding
-from features.errors import RefusedError, WinbackError
+from features.errors import RefusedError
 from features.programme import Programme
 from features.sources import Loaded
-from serving.bundle import Evidence, ModelBundle, PolicyTable, Record
-from serving.consent import unreachable
-from serving.decisions import Candidates, candidates, decide, refuse_later_effects, refuse_unfit
-from serving.drift import drifted
-from serving.incentives import campaign_costs
-from serving.loading import Step, as_of_or_next_day, load
+from serving.bundle import ModelBundle, PolicyTable
+from serving.decisions import candidates, decide, refuse_later_effects, refuse_unfit
+from serving.drift import distribution
+from serving.loading import Pace, Step, as_of_or_next_day, load
 from serving.locks import only_run
+from serving.parts import Parts, Span, spans, written
 from serving.pause import all_withheld, is_paused
 from serving.published_history import publish_history
-from serving.records import DECISIONS_ARROW, decision_records, decision_table
-from serving.registry import resolve_bundle, resolve_policy_table
+from serving.records import decision_table
+from serving.registry import record_run, resolve_bundle, resolve_policy_table
+from serving.runs import Chunk, Pins
 from serving.store import Store, open_store
+from serving.summary import RunSummary, summarise
 
-CHUNK_ROWS = 20_000
-
-
-class OutputError(WinbackError):
-    """The decisions cannot be written."""
+CHUNK_ROWS = 50_000
 
 
-class Money(Record):
-    """Sums over all decisions, in the programme's currency."""
+@dataclass(frozen=True)
+class Job:
+    """What a run rests on."""
 
-    expected_value: float
-    value_at_stake: float
-    expected_cost: float
+    programme: Programme
+    loaded: Loaded
+    as_of: datetime
+    bundle: ModelBundle
+    policy_table: PolicyTable | None
+    chunk_rows: int
+    paused: bool
 
+    @property
+    def day(self) -> date:
+        """The as_of as a local date."""
+        return self.programme.local_date(self.as_of)
 
-class RunSummary(Record):
-    """What a run decided; members_known = decided + not_eligible."""
-
-    programme: str
-    as_of: date
-    currency: str
-    model_version: str
-    policy_version: str | None
-    evidence: Evidence
-    data_until: datetime
-    data_fingerprint: str
-    members_known: int
-    decided: int
-    not_eligible: int
-    findings: tuple[Finding, ...]
-    tiers: dict[str, int]
-    states: dict[str, int]
-    personas: dict[str, int]
-    policy_segments: dict[str, int]
-    recommended: dict[str, int]
-    assigned: dict[str, int]
-    holdout: int
-    no_offer_reasons: dict[str, int]
-    drift: dict[str, float]
-    """Features that moved most since the model was trained, by population stability index; see `serving.drift`."""
-    money: Money
-    file: Path
+    @property
+    def pins(self) -> Pins:
+        """What must be the same for a run to be gone on with."""
+        return {
+            "as_of": self.day.isoformat(),
+            "model": self.bundle.version,
+            "policy": self.policy_table.version if self.policy_table else None,
+            "data": self.loaded.fingerprint,
+            "programme": hashlib.sha256(self.programme.model_dump_json().encode()).hexdigest(),
+            "chunk_rows": self.chunk_rows,
+            "paused": self.paused,
+            "threads": self.programme.training.threads,
+            **{name: version(name) for name in ("winback", "duckdb", "lightgbm", "numpy")},
+        }
 
 
 def score_programme(
@@ -109,7 +101,7 @@ def score_programme(
     Returns
     -------
     RunSummary
-        Also written beside the decisions as ``_summary.json``.
+        Also written beside the decisions as ``_summary.json``, and logged as a run of the programme.
 
     Raises
     ------
@@ -117,7 +109,7 @@ def score_programme(
         If the model saw data from after as_of, nobody is eligible, or another run of the programme has not ended. The
         publication before stands.
     OutputError
-        If the decisions cannot be written: a full disk, a folder of somebody else.
+        If the decisions cannot be written: a full disk, a folder of somebody else. The next run goes on.
     """
     with only_run(programme.path("var") / f"{programme.output.model}.lock", f"scoring of {programme.name}"):
         loaded = loaded or load(programme, step, set_aside=out / "_set_aside")
@@ -126,105 +118,64 @@ def score_programme(
         when = as_of_or_next_day(programme, as_of, loaded.data_until)
         refuse_unfit(bundle, programme, when)
         refuse_later_effects(policy_table, programme, when)
-        step("building the features")
-        known = candidates(loaded.tables, when, programme)
-        if known.features.empty:
-            raise RefusedError(
-                f"no member is eligible as of {programme.local_date(when)}; what was published before stands"
-            )
-        step(f"deciding about {len(known.features):,} members")
-        as_of_date = programme.local_date(when)
-        file = out / f"as_of={as_of_date.isoformat()}" / "decisions.parquet"
-        paused = is_paused(programme)
-        decided = (decide(part, bundle, policy_table, programme) for part in known.chunks(chunk_rows))
-        decisions = (decision_table(all_withheld(part) if paused else part) for part in decided)
+        job = Job(programme, loaded, when, bundle, policy_table, chunk_rows, is_paused(programme))
         with closing(open_store(programme)) as store:
-            staged = store.stage(
-                as_of_date,
-                model_version=bundle.version,
-                policy_version=policy_table.version if policy_table else None,
-                read_at=loaded.read_at,
-            )
-            publish_history(loaded, programme)
-            publish(decisions, store, staged, file)
-        summary = _summarise(programme, loaded, known, bundle, policy_table, file)
-        with _written(told := file.with_name("_summary.json")):
-            told.write_text(summary.model_dump_json(indent=2), encoding="utf-8")
-        return summary
+            return _run(job, store, out / f"as_of={job.day.isoformat()}" / "decisions.parquet", step)
 
 
-def publish(decisions: Iterable[pa.Table], store: Store, staged: int, file: Path) -> None:
-    """Write decisions to the staged publication and a staged file, then switch both over."""
-    with _written(file), _staged_file(file, staged) as unseen:
-        with pq.ParquetWriter(unseen, DECISIONS_ARROW) as writer:
-            for table in decisions:
-                writer.write_table(table)
-                store.add(staged, decision_records(table))
-        store.publish(staged)
-        unseen.replace(file)
-
-
-@contextmanager
-def _written(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"cannot write {file}: {error.strerror or error}") from error
-
-
-@contextmanager
-def _staged_file(file: Path, run: int) -> Iterator[Path]:
-    """Yield a name no reader looks at, beside the file; what this run or one that died leaves there is removed."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    for left_behind in file.parent.glob(f".{file.name}.*"):
-        left_behind.unlink(missing_ok=True)
-    unseen = file.with_name(f".{file.name}.{run}")
-    try:
-        yield unseen
-    finally:
-        unseen.unlink(missing_ok=True)
-
-
-def _summarise(
-    programme: Programme,
-    loaded: Loaded,
-    known: Candidates,
-    bundle: ModelBundle,
-    policy_table: PolicyTable | None,
-    file: Path,
-) -> RunSummary:
-    decisions = pd.read_parquet(file, columns=[name for name in DECISIONS_ARROW.names if name != "reasons"])
-    sent = decisions[decisions["assigned_incentive"].notna()]
-    return RunSummary(
-        programme=programme.name,
-        as_of=programme.local_date(known.as_of),
-        currency=programme.currency,
-        model_version=bundle.version,
-        policy_version=policy_table.version if policy_table else None,
-        evidence=policy_table.evidence if policy_table else "none",
-        data_until=loaded.data_until,
-        data_fingerprint=loaded.fingerprint,
-        members_known=len(known.features) + len(known.not_eligible),
-        decided=len(decisions),
-        not_eligible=len(known.not_eligible),
-        findings=(*loaded.findings, *unreachable(programme, known.contacts)),
-        tiers=_counts(decisions["tier"]),
-        states=_counts(decisions["state"]),
-        personas=_counts(decisions["persona"]),
-        policy_segments=_counts(decisions["policy_segment"]),
-        recommended=_counts(decisions["recommended_incentive"]),
-        assigned=_counts(decisions["assigned_incentive"]),
-        holdout=int((decisions["assigned_by"] == "holdout").sum()),
-        no_offer_reasons=_counts(decisions["no_offer_reason"]),
-        drift=drifted(known.features, bundle),
-        money=Money(
-            expected_value=decisions["expected_value"].sum(),
-            value_at_stake=decisions["value_at_stake"].sum(),
-            expected_cost=campaign_costs(sent, programme.incentives)["cost"].sum(),
-        ),
-        file=file,
+def _run(job: Job, store: Store, file: Path, step: Step) -> RunSummary:
+    started = store.start(
+        job.day,
+        model_version=job.bundle.version,
+        policy_version=job.policy_table.version if job.policy_table else None,
+        pins=job.pins,
+        read_at=job.loaded.read_at,
     )
+    run = started.publication_id
+    parts = Parts(job.programme.path("var") / f"{job.programme.output.model}.parts", run)
+    chunks = dict(started.done)
+    todo = spans(job.loaded.tables, job.chunk_rows)
+    pace = Pace("deciding about members", sum(span.members for span in todo), step)
+    for span in todo:
+        if span.number not in chunks or span.number not in parts:
+            chunks[span.number] = _decide(job, span, store, parts, run, is_stored=span.number in chunks)
+        pace.passed(span.members)
+    if not sum(chunk.decided for chunk in chunks.values()):
+        store.discard(run)
+        parts.remove()
+        raise RefusedError(f"no member is eligible as of {job.day}; what was published before stands")
+    step("publishing")
+    summary = publish(job, store, run, parts, list(chunks.values()), file)
+    record_run(job.programme, summary)
+    return summary
 
 
-def _counts(labels: pd.Series) -> dict[str, int]:
-    return {str(label): int(count) for label, count in labels.value_counts().sort_index().items()}
+def _decide(job: Job, span: Span, store: Store, parts: Parts, run: int, *, is_stored: bool) -> Chunk:
+    """Decide about a span of members, and keep the decisions: the file first, then store and ledger at once."""
+    known = candidates(span.of(job.loaded.tables), job.as_of, job.programme)
+    decided = decide(known, job.bundle, job.policy_table, job.programme)
+    decisions = decision_table(all_withheld(decided) if job.paused else decided)
+    chunk = Chunk(
+        number=span.number,
+        known=len(known.features) + len(known.not_eligible),
+        decided=len(decisions),
+        distribution=distribution(known.features, job.bundle),
+    )
+    parts.write(span.number, decisions)
+    if not is_stored:
+        store.add(run, decisions, chunk)
+    return chunk
+
+
+def publish(job: Job, store: Store, run: int, parts: Parts, chunks: list[Chunk], file: Path) -> RunSummary:
+    """Join the parts, then switch store and file over, and clear away what they replace."""
+    unseen = parts.join(file)
+    summary = summarise(job.programme, job.loaded, job.day, job.bundle, job.policy_table, chunks, unseen, file=file)
+    publish_history(job.loaded, job.programme)
+    store.publish(run)
+    with written(file):
+        unseen.replace(file)
+        file.with_name("_summary.json").write_text(summary.model_dump_json(indent=2), encoding="utf-8")
+    store.finish(run, keep=job.programme.output.keep_publications)
+    parts.remove()
+    return summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import pandas as pd
@@ -76,17 +77,20 @@ def require_stated(programme: Programme) -> None:
         )
 
 
-def unreachable(programme: Programme, contacts: pd.DataFrame | None) -> list[Finding]:
-    """Say which incentives can be sent to nobody because no contact row has their channel."""
-    if contacts is None:
+def unreachable(programme: Programme, rows_by_channel: Mapping[str, int] | None) -> list[Finding]:
+    """Say which incentives can be sent to nobody because no contact row has their channel.
+
+    Without a contacts table, None, nothing is known to be out of reach.
+    """
+    if rows_by_channel is None:
         return []
-    there = sorted(set(contacts["channel"].astype(str)))
+    there = sorted(rows_by_channel)
     return [
         Finding(
             "contacts", "channel",
             f"is never {incentive.channel!r}, so {incentive.id} can be sent to nobody; "
             f"channels there: {', '.join(there) or 'none'}",
-            len(contacts), [], set_aside=False,
+            sum(rows_by_channel.values()), [], set_aside=False,
         )
         for incentive in programme.arms
         if incentive.channel not in there

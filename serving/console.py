@@ -70,12 +70,18 @@ class Report:
     def progress(self) -> Iterator[Step]:
         """Show the running step of a long job with its elapsed time, and keep finished steps on screen.
 
-        It goes to standard error, so that what a command prints can be piped.
+        A step told again, with other numbers behind the same words and a colon, stays the same step. It goes to
+        standard error, so that what a command prints can be piped.
         """
         columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True)) as progress:
 
             def step(description: str) -> None:
+                running = progress.tasks[-1] if progress.tasks else None
+                what, numbers, _ = _escape(description).partition(": ")
+                if numbers and running and running.description.startswith(f"{what}: "):
+                    progress.update(running.id, description=_escape(description))
+                    return
                 _finish(progress)
                 progress.add_task(_escape(description), total=1)
 

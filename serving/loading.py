@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from features.errors import InputError
@@ -16,6 +17,32 @@ if TYPE_CHECKING:
 
 Step = Callable[[str], None]
 """Tells the user what a long job is doing now."""
+
+
+class Pace:
+    """Tells how far a long job is, how fast it goes and how long it will still take.
+
+    Parameters
+    ----------
+    what
+        What it does.
+    total
+        How many there are to do.
+    step
+        Whom to tell.
+    """
+
+    def __init__(self, what: str, total: int, step: Step) -> None:
+        self._what, self._total, self._step = what, total, step
+        self._done, self._since = 0, perf_counter()
+        self._step(f"{what}: 0 of {total:,}")
+
+    def passed(self, count: int) -> None:
+        """Tell that so many more are done."""
+        self._done += count
+        rate = self._done / (perf_counter() - self._since)
+        left = timedelta(seconds=round((self._total - self._done) / rate))
+        self._step(f"{self._what}: {self._done:,} of {self._total:,}, {rate:,.0f} a second, {left} left")
 
 
 def load(programme: Programme, step: Step, *, set_aside: Path | None = None) -> Loaded:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
+    from serving.summary import RunSummary
+
 CHAMPION: Final = "champion"
 CHAMPIONS: Final = "champions"
 """Tag of the model: the versions that have been champion, the current one last; what was rolled back is taken off."""
@@ -96,6 +98,23 @@ def connect(programme: Programme) -> MlflowClient:
         mlflow.create_experiment(programme.output.model, artifact_location=(folder / "artifacts").as_uri())
     mlflow.set_experiment(programme.output.model)
     return mlflow.MlflowClient()
+
+
+def record_run(programme: Programme, summary: RunSummary) -> None:
+    """Log what a weekly run decided, where the programme's models are tracked."""
+    if not (programme.path(programme.output.tracking) / DATABASE).exists():
+        return
+    connect(programme)
+    import mlflow
+
+    counts = ("members_known", "decided", "not_eligible", "holdout")
+    numbers = {name: float(getattr(summary, name)) for name in counts} | summary.money.model_dump()
+    with mlflow.start_run(run_name=f"score {summary.as_of}", tags={"job": "score"}):
+        mlflow.log_params(
+            {"as_of": summary.as_of, "model": summary.model_version, "data_fingerprint": summary.data_fingerprint}
+        )
+        mlflow.log_metrics(numbers)
+        mlflow.log_dict(summary.model_dump(mode="json"), "summary.json")
 
 
 def register_bundle(bundle: ModelBundle, programme: Programme) -> int:

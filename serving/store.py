@@ -6,21 +6,28 @@ therefore sees last week's decisions or this week's, whole, whatever happens to 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.engine import Connection
 
 from features.errors import RefusedError
 from features.programme import Programme
+from serving import runs
+from serving.bulk import load_rows, with_json
 from serving.database import METADATA, Database, StoreError, open_database, owner_of
 from serving.records import DecisionRecord
+from serving.runs import Chunk, Pins
 
-_STAGED, _PUBLISHED = "staged", "published"
+_STAGED, _PUBLISHED, _REMOVED = "staged", "published", "removed"
+_ROWS_READ_AT_ONCE = 1_000
+_ROWS_REMOVED_AT_ONCE = 20_000
+"""So that whoever else writes never waits long."""
 
 _publications = sa.Table(
     "publications",
@@ -55,6 +62,14 @@ _TYPED = [column.name for column in _decisions.columns if column.name not in ("p
 
 
 @dataclass(frozen=True)
+class Started:
+    """A publication under way, and the chunks of it that are done, by number."""
+
+    publication_id: int
+    done: Mapping[int, Chunk]
+
+
+@dataclass(frozen=True)
 class Publication:
     """One as_of's decisions, whole; ``read_at`` is when the tables behind them were read. Instants are naive UTC."""
 
@@ -85,15 +100,32 @@ class Store:
         """Let go of the database."""
         self._database.close()
 
-    def stage(
-        self, as_of: date, *, model_version: str, policy_version: str | None, read_at: datetime | None = None
-    ) -> int:
-        """Begin a publication that no reader sees, and remove what runs that died left behind.
+    def start(
+        self,
+        as_of: date,
+        *,
+        model_version: str,
+        policy_version: str | None,
+        pins: Pins,
+        read_at: datetime | None = None,
+    ) -> Started:
+        """Take up the run with these pins that was broken off, else begin a publication that no reader sees.
 
-        ``read_at`` is when the tables were read, naive UTC; None means now.
+        Publications of other runs that were broken off are removed. ``read_at`` is when the tables were read, naive
+        UTC; None means now.
+
+        Raises
+        ------
+        RefusedError
+            If the send list of that date is released.
         """
         with self._database.writing() as connection:
-            connection.execute(sa.delete(_publications).where(self._own(_STAGED)))
+            if runs.is_released(connection, self._ids(_PUBLISHED).where(_publications.c.as_of == as_of)):
+                raise RefusedError(f"the send list of {as_of} is released, so its decisions stand as they are")
+            found = runs.unfinished(connection, self._ids(_STAGED, _PUBLISHED), pins)
+            if found is not None:
+                return Started(found, runs.chunks_done(connection, found))
+            connection.execute(sa.update(_publications).where(self._own(_STAGED)).values(status=_REMOVED))
             insert = sa.insert(_publications).values(
                 owner=self._owner,
                 as_of=as_of,
@@ -103,36 +135,97 @@ class Store:
                 read_at=read_at or datetime.now(UTC).replace(tzinfo=None),
             )
             publication_id: int = connection.execute(insert.returning(_publications.c.id)).scalar_one()
-            return publication_id
+            runs.begin(connection, publication_id, pins)
+        self.clear()
+        return Started(publication_id, {})
 
-    def add(self, publication_id: int, records: Sequence[DecisionRecord]) -> None:
-        """Add decisions to a staged publication."""
-        rows = [_row(publication_id, record) for record in records]
+    def add(self, publication_id: int, decisions: pa.Table, chunk: Chunk) -> None:
+        """Add a chunk's decisions to a staged publication, and to the ledger of runs that it is done."""
+        rows = [(publication_id, *row) for row in with_json(decisions, _TYPED)]
         with self._database.writing() as connection:
             _refuse_unless_staged(connection, publication_id)
-            if rows:
-                connection.execute(sa.insert(_decisions), rows)
+            load_rows(connection, _decisions, ["publication_id", *_TYPED, "record"], rows)
+            runs.enter(connection, publication_id, chunk)
 
     def publish(self, publication_id: int) -> Publication:
-        """Make a staged publication the one of its as_of, in place of an earlier one.
+        """Make a staged publication the one of its as_of, in place of an earlier one; one published already stays so.
 
         Raises
         ------
         RefusedError
             If another run has begun since and taken this one's place.
         """
+        this = _publications.c.id == publication_id
         with self._database.writing() as connection:
+            published = connection.execute(sa.select(_publications).where(this, self._own(_PUBLISHED))).mappings()
+            if found := published.one_or_none():
+                return _publication(found)
             _refuse_unless_staged(connection, publication_id)
             count = sa.select(sa.func.count()).where(_decisions.c.publication_id == publication_id).scalar_subquery()
-            this = _publications.c.id == publication_id
             as_of = sa.select(_publications.c.as_of).where(this).scalar_subquery()
-            connection.execute(sa.delete(_publications).where(_publications.c.as_of == as_of, self._own(_PUBLISHED)))
+            earlier = sa.update(_publications).where(_publications.c.as_of == as_of, self._own(_PUBLISHED))
+            connection.execute(earlier.values(status=_REMOVED))
             connection.execute(
                 sa.update(_publications)
                 .where(this)
                 .values(status=_PUBLISHED, members=count, published_at=datetime.now(UTC).replace(tzinfo=None))
             )
             return _publication(connection.execute(sa.select(_publications).where(this)).mappings().one())
+
+    def finish(self, publication_id: int, *, keep: int) -> None:
+        """Enter that a run has nothing left to do; keep the latest publications and clear away what nobody reads."""
+        with self._database.writing() as connection:
+            runs.finish(connection, publication_id)
+            latest = self._ids(_PUBLISHED).order_by(_publications.c.as_of.desc(), _publications.c.id.desc())
+            kept = connection.execute(latest.limit(keep)).scalars().all()
+            superseded = self._own(_PUBLISHED) & _publications.c.id.not_in(kept)
+            connection.execute(sa.update(_publications).where(superseded).values(status=_REMOVED))
+        self.clear()
+
+    def release(self, as_of: date) -> int:
+        """Let the decisions of a date stand for good, and return their publication.
+
+        Raises
+        ------
+        RefusedError
+            If nothing is published as of that date.
+        """
+        with self._database.writing() as connection:
+            query = self._ids(_PUBLISHED).where(_publications.c.as_of == as_of)
+            found: int | None = connection.execute(query).scalar_one_or_none()
+            if found is None:
+                raise RefusedError(f"nothing is published as of {as_of}; run `winback score --as-of {as_of}` first")
+            runs.release(connection, found)
+            return found
+
+    def assigned(self, publication_id: int) -> Iterator[dict[str, Any]]:
+        """Yield the decisions, as mappings, by which anything was assigned, control too; in order of member_id."""
+        record = _decisions.c.record
+        chosen = (_decisions.c.publication_id == publication_id) & record["assigned_by"].as_string().is_not(None)
+        with self._database.reading() as connection:
+            rows = connection.execute(sa.select(record).where(chosen).order_by(_decisions.c.member_id))
+            yield from rows.yield_per(_ROWS_READ_AT_ONCE).scalars()
+
+    def discard(self, publication_id: int) -> None:
+        """Remove a staged publication."""
+        staged = (_publications.c.id == publication_id) & self._own(_STAGED)
+        with self._database.writing() as connection:
+            connection.execute(sa.update(_publications).where(staged).values(status=_REMOVED))
+        self.clear()
+
+    def clear(self) -> None:
+        """Delete what was removed, a part at a time."""
+        removed = self._ids(_REMOVED).limit(1)
+        while True:
+            with self._database.writing() as connection:
+                of_one = connection.execute(removed).scalar_one_or_none()
+                if of_one is None:
+                    return
+                own = _decisions.c.publication_id == of_one
+                some = sa.select(_decisions.c.member_id).where(own).limit(_ROWS_REMOVED_AT_ONCE)
+                deleted = connection.execute(sa.delete(_decisions).where(own, _decisions.c.member_id.in_(some)))
+                if deleted.rowcount < _ROWS_REMOVED_AT_ONCE:
+                    connection.execute(sa.delete(_publications).where(_publications.c.id == of_one))
 
     def current(self) -> Publication | None:
         """Return the publication that is answered from; None before the first."""
@@ -163,6 +256,9 @@ class Store:
         published = sa.select(*columns).where(self._own(_PUBLISHED))
         return published.order_by(_publications.c.as_of.desc(), _publications.c.id.desc()).limit(1)
 
+    def _ids(self, *statuses: str) -> sa.Select:
+        return sa.select(_publications.c.id).where(sa.or_(*map(self._own, statuses)))
+
     def _own(self, status: str) -> sa.ColumnElement[bool]:
         return (_publications.c.owner == self._owner) & (_publications.c.status == status)
 
@@ -177,11 +273,6 @@ def _refuse_unless_staged(connection: Connection, publication_id: int) -> None:
     own = (_publications.c.id == publication_id) & (_publications.c.status == _STAGED)
     if connection.execute(sa.update(_publications).where(own).values(status=_STAGED)).rowcount != 1:
         raise RefusedError("another run began after this one and took its place; the earlier publication stands")
-
-
-def _row(publication_id: int, record: DecisionRecord) -> dict[str, Any]:
-    content = record.model_dump()
-    return {"publication_id": publication_id, "record": content, **{name: content[name] for name in _TYPED}}
 
 
 def _record(content: Any) -> DecisionRecord:

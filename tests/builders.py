@@ -11,6 +11,7 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from features.build import build_features
 from features.catalogue import ONLY_FOR_GUARDRAILS
@@ -30,7 +31,8 @@ from serving.bundle import (
     ValueSpread,
 )
 from serving.priors import prior_columns
-from serving.records import DecisionRecord, Reason
+from serving.records import DecisionRecord, Reason, decision_table
+from serving.runs import Chunk
 from serving.segments import POLICY_SEGMENTS
 
 Frames = dict[str, pd.DataFrame]
@@ -279,6 +281,17 @@ def decision(member_id: str = "m001", **changed: Any) -> DecisionRecord:
         "no_offer_reason": None,
     }
     return DecisionRecord(**{**values, **changed})
+
+
+def decisions_table(*records: DecisionRecord) -> pa.Table:
+    """Records in the form they are written in."""
+    frame = pd.DataFrame([record.model_dump() for record in records], columns=list(DecisionRecord.model_fields))
+    return decision_table(frame)
+
+
+def chunk(number: int = 0, members: int = 0) -> Chunk:
+    """A chunk that is done."""
+    return Chunk(number=number, known=members, decided=members, distribution={})
 
 
 def _what_followed(

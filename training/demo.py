@@ -16,12 +16,13 @@ import pandas as pd
 
 from features.programme import Language, Programme, load_programme
 from features.sources import Loaded
-from serving.batch import RunSummary, score_programme
+from serving.batch import score_programme
 from serving.bundle import PolicyTable
 from serving.jobs import JobResult, Rows
 from serving.loading import Step, load
 from serving.registry import resolve_policy_table
 from serving.report.job import write_report
+from serving.summary import RunSummary
 from training import page, run
 from training.backtest import OURS, BacktestResult, backtest
 from training.demo_data import write_dataset

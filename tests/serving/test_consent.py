@@ -92,8 +92,7 @@ def test_a_consent_given_after_unsubscribing_counts() -> None:
 
 
 def test_a_channel_no_contact_row_has_is_said() -> None:
-    table = contacts(("a", "Email", True, None), ("a", "sms", True, None))
-    (finding,) = unreachable(programme(), table)
+    (finding,) = unreachable(programme(), {"Email": 3, "sms": 2})
     assert "is never 'email', so mail can be sent to nobody; channels there: Email, sms" in str(finding)
 
 

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from builders import decision
+from builders import chunk, decision, decisions_table
 
 import serving
 from serving.database import METADATA, Database, StoreError
@@ -60,8 +60,9 @@ def test_migrations_lead_to_the_tables_declared(tmp_path):
 
 def test_a_store_from_before_layouts_had_versions_keeps_what_is_in_it(tmp_path):
     with closing(Store(Database(URL, tmp_path))) as store:
-        store.add(staged := store.stage(MONDAY, model_version="model1", policy_version=None), [decision("m1")])
-        published = replace(store.publish(staged), read_at=None)
+        run = store.start(MONDAY, model_version="model1", policy_version=None, pins={}).publication_id
+        store.add(run, decisions_table(decision("m1")), chunk())
+        published = replace(store.publish(run), read_at=None)
     later = set(METADATA.tables) - {"publications", "decisions"}
     altered(
         tmp_path,

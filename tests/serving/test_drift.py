@@ -4,11 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from serving import drift
 from serving.bundle import ColumnProfile
-from serving.drift import THRESHOLD, drifted, stability_index
+from serving.drift import THRESHOLD, counted, distribution, united
 
 RNG = np.random.default_rng(1)
 TRAINED_ON = pd.Series(RNG.normal(100, 20, 5_000))
+
+
+def stability_index(values: pd.Series, of: ColumnProfile) -> float:
+    return drift.stability_index(counted(values, of), of)
+
+
+def drifted(features: pd.DataFrame, bundle) -> dict[str, float]:
+    return drift.drifted(distribution(features, bundle), bundle)
 
 
 def profile(values: pd.Series) -> ColumnProfile:
@@ -54,3 +63,11 @@ def test_the_worst_few_are_named_in_order(shop):
     assert list(found) == ["f7", "f6", "f5", "f4", "f3"]
     assert list(found.values()) == sorted(found.values(), reverse=True)
     assert drifted(features[["f0"]], moved.model_copy(update={"reference_profile": {"f0": profile(TRAINED_ON)}})) == {}
+
+
+def test_counts_of_parts_add_up_to_those_of_the_whole(shop):
+    features = pd.DataFrame({"f": TRAINED_ON.where(TRAINED_ON < 120)})
+    bundle = shop.bundle.model_copy(update={"reference_profile": {"f": profile(TRAINED_ON)}})
+    parts = [distribution(features[start : start + 700], bundle) for start in range(0, 5_000, 700)]
+    assert united(parts) == distribution(features, bundle)
+    assert sum(united(parts)["f"]) == 5_000

@@ -1,21 +1,23 @@
 """Readers of the store see one publication, whole, whatever the writer does."""
 
+import itertools
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from builders import decision
+from builders import chunk, decision, decisions_table
 
 from features.errors import RefusedError
 from features.programme import parse_programme
 from serving.database import Database, StoreError
-from serving.store import Publication, Store, open_store
+from serving.store import Publication, Started, Store, open_store
 
 MONDAY, NEXT_MONDAY = date(2026, 1, 5), date(2026, 1, 12)
+CALLS = itertools.count()
 
 
 @pytest.fixture
@@ -26,13 +28,17 @@ def store(tmp_path):
 
 
 def stage(store: Store, as_of: date = MONDAY, *records, model_version: str = "model1") -> int:
-    publication = store.stage(as_of, model_version=model_version, policy_version=None)
-    store.add(publication, records)
+    pins = {"as_of": as_of.isoformat(), "model": model_version, "call": next(CALLS)}
+    publication = store.start(as_of, model_version=model_version, policy_version=None, pins=pins).publication_id
+    store.add(publication, decisions_table(*records), chunk(members=len(records)))
     return publication
 
 
 def publish(store: Store, as_of: date = MONDAY, *records, model_version: str = "model1") -> Publication:
-    return store.publish(stage(store, as_of, *records, model_version=model_version))
+    staged = stage(store, as_of, *records, model_version=model_version)
+    published = store.publish(staged)
+    store.finish(staged, keep=8)
+    return published
 
 
 def altered(folder: Path, statement: str) -> None:
@@ -132,7 +138,7 @@ def test_a_run_whose_place_was_taken_is_refused(store):
     earlier = stage(store, MONDAY, decision("m1"))
     later = stage(store, MONDAY, decision("m2"))
     with pytest.raises(RefusedError, match="another run"):
-        store.add(earlier, [decision("m3")])
+        store.add(earlier, decisions_table(decision("m3")), chunk(1))
     with pytest.raises(RefusedError, match="another run"):
         store.publish(earlier)
     store.publish(later)
@@ -163,7 +169,7 @@ def test_of_two_runs_of_an_as_of_at_once_one_ends_whole(store, tmp_path):
 def test_a_member_cannot_be_decided_about_twice_in_a_publication(store):
     staged = stage(store, MONDAY, decision("m1"))
     with pytest.raises(StoreError):
-        store.add(staged, [decision("m1")])
+        store.add(staged, decisions_table(decision("m1")), chunk(1))
 
 
 def test_decisions_outlive_the_process(store, tmp_path):
@@ -172,3 +178,42 @@ def test_decisions_outlive_the_process(store, tmp_path):
     reopened = Store(Database("sqlite:///var/winback.db", tmp_path))
     assert reopened.read(["m1"])[1] == {"m1": decision("m1")}
     reopened.close()
+
+
+def test_a_run_with_the_same_pins_goes_on_with_what_is_done(store, tmp_path):
+    def start(**pins) -> Started:
+        return store.start(MONDAY, model_version="model1", policy_version=None, pins={"data": "a", **pins})
+
+    begun = start()
+    assert begun.done == {}
+    store.add(begun.publication_id, decisions_table(decision("m1")), chunk(0, 1))
+    assert start() == Started(begun.publication_id, {0: chunk(0, 1)})
+    store.publish(begun.publication_id)
+    assert start().publication_id == begun.publication_id
+    store.finish(begun.publication_id, keep=8)
+    again = start()
+    assert (again.publication_id != begun.publication_id, again.done) == (True, {})
+    assert start(data="b").publication_id not in (begun.publication_id, again.publication_id)
+    assert store.current().members == row_count(tmp_path) == 1
+
+
+def test_publishing_what_is_published_changes_nothing(store):
+    staged = stage(store, MONDAY, decision("m1"))
+    assert store.publish(staged) == store.publish(staged)
+
+
+def test_the_latest_publications_are_kept(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.store._ROWS_REMOVED_AT_ONCE", 2)
+    days = [MONDAY + timedelta(days=7 * week) for week in range(4)]
+    for day in days:
+        staged = stage(store, day, *(decision(f"m{number}") for number in range(5)))
+        store.publish(staged)
+        store.finish(staged, keep=2)
+    assert row_count(tmp_path) == 10
+    assert store.current().as_of == days[-1]
+
+
+def test_a_discarded_publication_is_gone(store, tmp_path):
+    published = publish(store, MONDAY, decision("m1"))
+    store.discard(stage(store, NEXT_MONDAY, decision("m2")))
+    assert (store.current(), row_count(tmp_path)) == (published, 1)

@@ -1,5 +1,6 @@
 """A real PostgreSQL: the store publishes to it, the weekly job too, and tables are read from it."""
 
+import itertools
 import os
 import shutil
 import socket
@@ -20,7 +21,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from builders import AS_OF, decision, small_frames, small_programme
+from builders import AS_OF, chunk, decision, decisions_table, small_frames, small_programme
 
 from features.errors import InputError, RefusedError
 from features.programme import Data, Eligible, Programme, Service, Source
@@ -39,6 +40,7 @@ from serving.store import Publication, Store, open_store
 pytestmark = pytest.mark.system
 
 MONDAY, NEXT_MONDAY = date(2026, 1, 5), date(2026, 1, 12)
+CALLS = itertools.count()
 READY_WITHIN_SECONDS = 60
 OPENING = "import sys; from serving.database import Database; Database(sys.argv[1]).close()"
 
@@ -127,13 +129,17 @@ def store(database) -> Iterator[Store]:
 
 
 def stage(store: Store, as_of: date, *records, model_version: str = "model1") -> int:
-    publication = store.stage(as_of, model_version=model_version, policy_version=None)
-    store.add(publication, records)
+    pins = {"as_of": as_of.isoformat(), "model": model_version, "call": next(CALLS)}
+    publication = store.start(as_of, model_version=model_version, policy_version=None, pins=pins).publication_id
+    store.add(publication, decisions_table(*records), chunk(members=len(records)))
     return publication
 
 
 def publish(store: Store, as_of: date, *records, model_version: str = "model1") -> Publication:
-    return store.publish(stage(store, as_of, *records, model_version=model_version))
+    staged = stage(store, as_of, *records, model_version=model_version)
+    published = store.publish(staged)
+    store.finish(staged, keep=8)
+    return published
 
 
 def decisions_stored(database: str) -> int:
