@@ -92,10 +92,12 @@ def _text(value: Given) -> str:
 
 def _id(value: Given) -> str:
     """Numbers are ids too: 7.0, as a column with gaps reads it, is the id 7."""
+    if value.type.startswith("DECIMAL"):
+        return f"if({value.sql} = trunc({value.sql}), cast(cast({value.sql} as hugeint) as varchar), {value.text})"
     if value.type not in _FLOATS:
         return value.text
-    whole = f"{value.sql} = trunc({value.sql}) and abs({value.sql}) < 1e15"
-    number = f"if({whole}, cast(try_cast({value.sql} as bigint) as varchar), {value.text})"
+    digits = f"cast(try_cast({value.sql} as hugeint) as varchar)"
+    number = f"if({value.sql} = trunc({value.sql}), coalesce({digits}, {value.text}), {value.text})"
     return f"case when isfinite({value.sql}) then {number} end"
 
 

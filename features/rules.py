@@ -167,6 +167,10 @@ _TABLE_RULES: Mapping[str, Callable[[Staged, Programme], Iterator[Rule]]] = {
 def _reference_rules(name: str, loaded: Collection[str]) -> Iterator[Rule]:
     if name == "order_lines":
         yield Rule("order_id", "is no order", "order_id not in (select order_id from orders)", "aside")
+    elif name == "events" and "orders" in loaded and "members" not in loaded:
+        known = "select member_id from orders"
+        problem = "has no order, and there is no members table, so the member is not scored"
+        yield Rule("member_id", problem, f"member_id not in ({known})", "keep")
     elif name not in ("identities", "members") and "members" in loaded:
         known = "select member_id from staged_members where member_id is not null"
         yield Rule("member_id", "is no member", f"member_id not in ({known})", "aside")
@@ -179,8 +183,9 @@ def _reference_rules(name: str, loaded: Collection[str]) -> Iterator[Rule]:
 def _repeat_rules(staged: Staged) -> Iterator[Rule]:
     """Look for rows with the same id.
 
-    Rows that say the same are one row, the one recorded first. Rows that contradict each other are all set aside, since
-    nothing tells which is right; of contradicting consents, the refusal is kept.
+    Rows that say the same are one row, the one recorded first. Of rows that differ, one recorded later corrects those
+    before it. Rows that contradict each other otherwise are all set aside, since nothing tells which is right; of
+    contradicting consents, the refusal is kept.
     """
     name, contract = staged.name, staged.contract
     if any(column not in staged.given for column in contract.key if column != contract.time):
@@ -192,22 +197,31 @@ def _repeat_rules(staged: Staged) -> Iterator[Rule]:
     if staged.con.execute(f"{twice} limit 1").fetchone() is None:
         return
     content = ", ".join(column for column in staged.given if column != "recorded_at")
-    first = "recorded_at, row" if "recorded_at" in staged.given else "row"
+    recorded = f"coalesce(recorded_at, {contract.time})" if "recorded_at" in staged.given else "null"
     staged.con.execute(
         f"""create temp table twice_{name} as
         with alike as (
-            select s.*, hash({content}) as content from staged_{name} as s
+            select s.*, hash({content}) as content, {recorded} as known_at from staged_{name} as s
             semi join ({twice}) as t on {" and ".join(f"s.{column} is not distinct from t.{column}" for column in ids)}
+        ), dated as (
+            select *, known_at is not distinct from max(known_at) over same as is_latest,
+                min(content) over same <> max(content) over same as differs
+            from alike window same as (partition by {key})
         )
-        select row, min(content) over same <> max(content) over same as contradicts,
-            row_number() over (partition by {key}, content order by {first}) > 1 as repeats,
+        select row, differs,
+            min(content) filter (is_latest) over same <> max(content) filter (is_latest) over same as contradicts,
+            row_number() over (partition by {key} order by known_at desc nulls last, row desc) > 1 as is_earlier,
+            row_number() over (partition by {key}, content order by known_at, row) > 1 as repeats,
             {"consent" if name == "contacts" else "true"} as loses
-        from alike window same as (partition by {key})"""
+        from dated window same as (partition by {key})"""
     )
     same = f"a row of the same {' and '.join(contract.key)}"
-    repeats = f"select row from twice_{name} where repeats and not (contradicts and loses)"
+    repeats = f"select row from twice_{name} where repeats and (not differs or (contradicts and not loses))"
+    corrected = f"select row from twice_{name} where differs and is_earlier and not contradicts"
     contradicts = f"select row from twice_{name} where contradicts and loses"
     yield Rule(contract.key[0], f"repeats {same}", f"row in ({repeats})", "aside")
+    if "recorded_at" in staged.given:
+        yield Rule(contract.key[0], f"is corrected by {same}, recorded later", f"row in ({corrected})", "aside")
     fate: Fate = "aside" if name == "contacts" else "few"
     yield Rule(contract.key[0], f"contradicts {same}", f"row in ({contradicts})", fate)
 

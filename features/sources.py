@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import duckdb
@@ -28,6 +29,12 @@ from features.schemas import CONTRACTS, Tables
 
 _ORDER = ("identities", "members", "orders", "order_lines", "events", "offers", "contacts")
 """Tables in the order of loading: each after those its rows refer to."""
+
+_MEMORY = "3GB"
+"""What DuckDB may hold; what is more goes to disk."""
+
+_LAG, _USUAL_GAPS = timedelta(days=3), 10
+"""Orders lag when they end longer than this before events, and longer than so many times their usual distance."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +166,8 @@ def _utc_now() -> datetime:
 
 @cache
 def _database(threads: int) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(config={"threads": threads})
+    spill = Path(gettempdir()) / f"winback-{os.getpid()}"
+    return duckdb.connect(config={"threads": threads, "memory_limit": _MEMORY, "temp_directory": str(spill)})
 
 
 def _connect(threads: int) -> duckdb.DuckDBPyConnection:
@@ -195,6 +203,7 @@ def _load(
     if set_aside is not None:
         for staged in loaded.values():
             write_aside(staged, set_aside)
+    findings += _lagging(con) if "orders" in loaded and "events" in loaded else []
     tables = Tables(**{field.name: _table(backend, field.name) for field in fields(Tables)})
     return Loaded(tables, tuple(findings), read_at)
 
@@ -207,6 +216,18 @@ def _created(staged: Staged, programme: Programme) -> list[Finding]:
     if staged.name == "orders":
         raise InputError(f"orders {problem}: there is nothing to learn from or to score")
     return [Finding(staged.name, None, problem, 0, [], set_aside=False)]
+
+
+def _lagging(con: duckdb.DuckDBPyConnection) -> list[Finding]:
+    """Say when orders end well before events: the members' latest orders are then missing, and all seem to lapse."""
+    latest, lag, usual = con.execute(
+        """select max(ordered_at), (select max(occurred_at) from events) - max(ordered_at),
+            (max(ordered_at) - min(ordered_at)) / greatest(count(*), 1) from orders"""
+    ).fetchall()[0]
+    if latest is None or lag is None or lag <= max(_LAG, _USUAL_GAPS * usual):
+        return []
+    problem = f"ends at {latest:%Y-%m-%d %H:%M} UTC, {lag.days} days before events do; are the latest orders missing?"
+    return [Finding("orders", "ordered_at", problem, 0, [], set_aside=False)]
 
 
 def _table(backend: ibis.BaseBackend, name: str) -> ibis.Table:

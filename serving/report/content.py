@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from features.programme import Programme
-from serving.batch import RunSummary
 from serving.bundle import ModelBundle, PolicyTable
 from serving.decisions import candidates, scored_members
 from serving.plan import Plan, plan_budget
@@ -33,6 +32,7 @@ from serving.report.sections import (
     verdicts,
     withheld,
 )
+from serving.summary import RunSummary
 
 if TYPE_CHECKING:
     from features.sources import Loaded

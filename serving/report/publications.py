@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 from pydantic import ValidationError
 
 from features.errors import RefusedError
-from serving.batch import RunSummary
+from serving.summary import RunSummary
 
 SUMMARY: Final = "_summary.json"
 COLUMNS: Final = (

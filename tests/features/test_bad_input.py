@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv as csv_files
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,45 @@ ASIDE: dict[str, tuple[Mapping[str, Given], str, str, int, str]] = {
         {"contacts": {"member_id": ["a", "a"], "channel": ["sms"] * 2, "consent": ["yes", "no"]}},
         "contacts", "member_id", 1, "contradicts",
     ),
+    "an order corrected later": (
+        {
+            "orders": {
+                **{name: [*values, values[1]] for name, values in ORDERS.items()},
+                "net_amount": ["12.3", "20", "7.25", "18"],
+                "recorded_at": ["2026-01-02", "2026-01-12", "2026-01-13", "2026-02-01"],
+            }
+        },
+        "orders", "order_id", 1, "is corrected by a row of the same order_id, recorded later",
+    ),
+    "few returns that are positive": (
+        {"orders": many({**ORDERS, "is_return": ["0"] * 3}, 300, is_return={8: "1"})},
+        "orders", "net_amount", 1, "is positive, but the row is a return",
+    ),
+    "few negative discounts": (
+        {"orders": many({**ORDERS, "discount_amount": ["0"] * 3}, 300, discount_amount={8: "-1"})},
+        "orders", "discount_amount", 1, "write discounts positive",
+    ),
+    "few propensities that are none": (
+        {"offers": many(OFFERS, 300, propensity={8: "0"})}, "offers", "propensity", 1, "is not above 0 and up to 1",
+    ),
+    "an event delivered twice": (
+        {"events": {name: values * 2 for name, values in {**EVENTS, "event_id": ["e1"]}.items()}},
+        "events", "event_id", 1, "repeats a row of the same event_id",
+    ),
+    "few events without a member": (
+        {"events": many({**EVENTS, "event_id": ["1"]}, 300, member_id={8: ""})},
+        "events", "member_id", 1, "has no value",
+    ),
+    "few events at no time": (
+        {"events": many({**EVENTS, "event_id": ["1"]}, 300, occurred_at={8: "yesterday"})},
+        "events", "occurred_at", 1, "is not a date or time",
+    ),
+    "few amounts that are not there": (
+        {"orders": many(ORDERS, 300, net_amount={8: ""})}, "orders", "net_amount", 1, "has no value",
+    ),
+    "few orders without a member": (
+        {"orders": many(ORDERS, 300, member_id={8: ""})}, "orders", "member_id", 1, "has no value",
+    ),
     "a member who is there under a further id too": (
         {
             "members": {**MEMBERS, "member_id": ["a", "a2"]},
@@ -274,6 +314,14 @@ KEPT: dict[str, tuple[Mapping[str, Given], str, str | None, int, str]] = {
     ),
     "an offer of an unknown incentive": (
         {"offers": {**OFFERS, "incentive_id": ["old_coupon"]}}, "offers", "incentive_id", 1, "is no incentive",
+    ),
+    "an event of a member without orders where nobody lists the members": (
+        {"events": {**EVENTS, "member_id": ["z"]}},
+        "events", "member_id", 1, "has no order, and there is no members table",
+    ),
+    "orders that end long before events": (
+        {"orders": many(ORDERS, 300), "events": {**EVENTS, "occurred_at": ["2026-01-09"]}},
+        "orders", "ordered_at", 0, "ends at 2026-01-01 01:30 UTC, 7 days before events do",
     ),
     "an empty optional table": ({"events": {name: [] for name in EVENTS}}, "events", None, 0, "has no rows"),
 }  # fmt: skip
@@ -418,3 +466,38 @@ def test_rows_set_aside_that_cannot_be_written_are_a_clear_error(tmp_path: Path)
 
     with pytest.raises(InputError, match=r"cannot write the rows set aside: .*orders\.partial"):
         load(tmp_path, {"orders": orders(net_amount=["1", "-2", "3"])})
+
+
+@pytest.mark.parametrize(
+    ("ids", "read"),
+    [
+        ([7.0, 8.0, None], ["7", "8"]),
+        ([1e15, 2e15 + 1, None], ["1000000000000000", "2000000000000001"]),
+        ([Decimal("7.0"), Decimal("8.0"), None], ["7", "8"]),
+        ([7.5, 8.0, None], ["7.5", "8"]),
+    ],
+)
+def test_numbers_are_ids_by_their_digits(ids: list[Any], read: list[str], tmp_path: Path) -> None:
+    frame = pd.DataFrame(many(ORDERS, 300)).assign(member_id=pd.Series([*ids[:2], *[ids[0]] * 298], dtype=object))
+    loaded = tables_from_frames(programme(tmp_path), orders=frame)
+    found = loaded.tables.orders.select("member_id").distinct().order_by("member_id").to_pyarrow()
+    assert found["member_id"].to_pylist() == read
+
+
+def test_a_corrected_order_counts_as_corrected_and_is_known_from_then_on(tmp_path: Path) -> None:
+    twice = {name: [*values, values[1]] for name, values in ORDERS.items()}
+    recorded = ["2026-01-02", "2026-02-01", "2026-01-13", "2026-01-12"]
+    loaded = load(tmp_path, {"orders": {**twice, "net_amount": ["1", "18", "3", "20"], "recorded_at": recorded}})
+    (order,) = loaded.tables.orders.filter(loaded.tables.orders.order_id == "2").to_pyarrow().to_pylist()
+    assert (str(order["net_amount"]), order["recorded_at"]) == ("18.0000", datetime(2026, 1, 31, 16))
+
+
+def test_corrections_of_the_same_moment_contradict_each_other(tmp_path: Path) -> None:
+    twice = many(ORDERS, 300, order_id={8: "7"}, net_amount={8: "1"}) | {"recorded_at": ["2026-02-01"] * 300}
+    loaded = load(tmp_path, {"orders": twice})
+    (finding,) = loaded.findings
+    assert (finding.count, finding.problem) == (2, "contradicts a row of the same order_id")
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(REFUSED) + len(ASIDE) + len(KEPT) + len(SOURCES) >= 75

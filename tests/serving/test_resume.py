@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import duckdb
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
@@ -29,7 +29,7 @@ from serving.registry import policy_file
 from serving.store import Store, open_store
 
 WEEK_BEFORE = "2025-12-29"
-CHUNK_ROWS = 7
+CHUNK_ROWS = 16
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ class Counting:
 
 @pytest.mark.parametrize(
     ("place", "method", "call"),
-    [(parts.pq, "write_table", 2), (parts.pq.ParquetWriter, "write_batch", 1), (Path, "replace", 1)],
+    [(parts.pq, "write_table", 2), (parts.pq.ParquetWriter, "write_batch", 1)],
 )
 def test_a_full_disk_is_a_clear_error_what_stood_stands_and_the_next_run_goes_on(
     programme, uninterrupted, monkeypatch, place, method, call
@@ -118,7 +118,7 @@ def test_a_full_disk_is_a_clear_error_what_stood_stands_and_the_next_run_goes_on
     assert hidden(programme) == []
 
 
-@pytest.mark.parametrize("method", ["add", "publish", "finish"])
+@pytest.mark.parametrize("method", ["add", "finish"])
 def test_a_database_that_is_gone_half_way_is_a_clear_error_and_the_next_run_goes_on(
     programme, uninterrupted, monkeypatch, method
 ):
@@ -126,7 +126,7 @@ def test_a_database_that_is_gone_half_way_is_a_clear_error_and_the_next_run_goes
         raise StoreError("the store failed: connection lost")
 
     with monkeypatch.context() as patched:
-        failing = Counting(1 if method != "add" else 3, gone, getattr(Store, method))
+        failing = Counting(1 if method != "add" else 2, gone, getattr(Store, method))
         patched.setattr(Store, method, lambda *args, **options: failing(*args, **options))
         with pytest.raises(StoreError, match="connection lost"):
             run(programme)
@@ -135,35 +135,43 @@ def test_a_database_that_is_gone_half_way_is_a_clear_error_and_the_next_run_goes
     assert hidden(programme) == []
 
 
-def test_what_is_done_is_not_done_again(programme, uninterrupted, monkeypatch):
-    with monkeypatch.context() as patched:
-        failing = Counting(4, full_disk, pq.write_table)
-        patched.setattr(parts.pq, "write_table", lambda *args, **options: failing(*args, **options))
-        with pytest.raises(OutputError):
-            run(programme)
-    written = []
-    original = parts.Parts.write
-    monkeypatch.setattr(
-        parts.Parts, "write", lambda self, number, table: written.append(number) or original(self, number, table)
-    )
-    run(programme)
-    assert written == [3, 4, 5]
-    assert seen(programme) == uninterrupted
-
-
-def test_other_data_begins_anew(programme, monkeypatch):
+def interrupted(programme: Programme, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run until the disk is full, after two spans."""
     with monkeypatch.context() as patched:
         failing = Counting(3, full_disk, pq.write_table)
         patched.setattr(parts.pq, "write_table", lambda *args, **options: failing(*args, **options))
         with pytest.raises(OutputError):
             run(programme)
+
+
+@pytest.fixture
+def written(monkeypatch) -> list[int]:
+    """The spans that are written while a test runs."""
+    numbers: list[int] = []
+    original = parts.Parts.write
+
+    def write(self: parts.Parts, number: int, decisions: pa.Table) -> None:
+        original(self, number, decisions)
+        numbers.append(number)
+
+    monkeypatch.setattr(parts.Parts, "write", write)
+    return numbers
+
+
+def test_what_is_done_is_not_done_again(programme, uninterrupted, written, monkeypatch):
+    interrupted(programme, monkeypatch)
+    run(programme)
+    assert written == [0, 1, 2]
+    assert seen(programme) == uninterrupted
+
+
+def test_with_other_data_it_begins_anew(programme, written, monkeypatch):
+    interrupted(programme, monkeypatch)
     orders = pd.read_parquet(programme.path("orders.parquet"))
     orders.assign(net_amount=orders["net_amount"] + 1).to_parquet(programme.path("orders.parquet"))
-    changed = run(programme)
-    assert changed.decided == len(pq.read_table(changed.file)) > 0
-    totals = duckdb.sql(f"select min(historic_value) from '{changed.file}'").fetchone()
-    fresh = run(programme)
-    assert duckdb.sql(f"select min(historic_value) from '{fresh.file}'").fetchone() == totals
+    run(programme)
+    assert written == [0, 1, 0, 1, 2]
+    assert hidden(programme) == []
 
 
 @contextmanager
@@ -222,7 +230,7 @@ def assert_killed_and_resumed(programme: Programme, moment: int, uninterrupted: 
     assert hidden(programme) == []
 
 
-@pytest.mark.parametrize("share", [0.4, 0.75, 0.93])
+@pytest.mark.parametrize("share", [0.5, 0.95])
 def test_a_killed_run_is_gone_on_with_and_readers_see_one_publication_whole(
     programme, uninterrupted, moments_of_a_run, share
 ):
@@ -234,8 +242,3 @@ def test_a_killed_run_is_gone_on_with_and_readers_see_one_publication_whole(
 def test_a_run_killed_at_any_moment_is_gone_on_with(programme, uninterrupted, moments_of_a_run, seed):
     moment = random.Random(seed).randrange(moments_of_a_run)
     assert_killed_and_resumed(programme, moment, uninterrupted)
-
-
-def test_a_run_killed_twice_is_gone_on_with(programme, uninterrupted, moments_of_a_run):
-    killed(programme, moments_of_a_run // 3)
-    assert_killed_and_resumed(programme, moments_of_a_run // 4, uninterrupted)
