@@ -146,9 +146,8 @@ def least(members: int) -> Seconds:
             with clocked(spent, "SHAP"):
                 shap_values(bundle.models["churn"], matrix)
         decided = pq.ParquetFile(DATA / "out" / str(members) / f"as_of={AS_OF}" / "decisions.parquet")
-        table = sa.Table(
-            "d", sa.MetaData(), sa.Column("member_id", sa.String, primary_key=True), sa.Column("r", sa.Text)
-        )
+        columns = (sa.Column("member_id", sa.String, primary_key=True), sa.Column("record", sa.Text))
+        table = sa.Table("least", sa.MetaData(), *columns)
         with (
             closing(Database("sqlite:///least.db", Path(scratch))) as database,
             pq.ParquetWriter(Path(scratch) / "decisions.parquet", decided.schema_arrow) as writer,
