@@ -360,7 +360,7 @@ SOURCES: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "values for another table than events": (
         {"path": "orders.csv", "values": {"a": "visit"}},
-        ["`values` is for events only"],
+        ["`values` is for events, offers and contacts only"],
     ),
     "a format that is none": ({"path": "orders.csv", "datetime_format": "%Q"}, ["orders", "%Q"]),
     "an unset environment variable": (
