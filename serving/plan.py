@@ -127,20 +127,20 @@ def _candidates(
     contacts: pd.DataFrame | None,
     unsubscribed: pd.DataFrame | None,
 ) -> _Candidates:
-    rules, ids = programme.guardrails, tuple(incentive.id for incentive in programme.incentives)
+    rules, ids = programme.guardrails, tuple(arm.id for arm in programme.arms)
     consented = consenting(members["member_id"], programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
     today = programme.local_date(as_of)
     held_out = in_holdout(members["member_id"], as_of=today, share=rules.holdout_share, seed=rules.seed)
     cooling = (members["last_assignment_days"] < rules.cooldown_days).to_numpy()
     fed_up = (members["messages_per_week_28d"] >= rules.messages_per_week).to_numpy()
     free = ~(held_out | cooling | fed_up)
-    eligible = eligible_incentives(members, programme.incentives)
+    eligible = eligible_incentives(members, programme.arms)
     allowed = eligible[list(ids)].to_numpy(bool) & consented[list(ids)].to_numpy(bool) & free[:, None]
     cost, recall, margin, error = np.full((4, *allowed.shape), np.nan)
     likeness = _likeness(members, np.asarray(allowed.any(axis=1)))
     for segment in policy.choices:
         rows = np.flatnonzero(members["policy_segment"] == segment)
-        for effect in effective_by_cost(_of(policy.effects, segment), programme.incentives):
+        for effect in effective_by_cost(_of(policy.effects, segment), programme.arms):
             column = ids.index(effect.incentive_id)
             cost[rows, column] = max(effect.cost_per_member, SMALLEST_COST)
             recall[rows, column] = effect.recall.value
