@@ -44,6 +44,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 def test_nothing_is_clipped_overlaps_or_scrolls_sideways(report: Path, browser: Chrome, width: int) -> None:
     resize(browser, width)
     browser.get(report.as_uri())
+    browser.execute_script("document.querySelectorAll('details').forEach(part => part.open = true)")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert overflowing(browser) == []
     assert browser.execute_script(OVERLAPPING) == []
