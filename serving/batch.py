@@ -12,22 +12,22 @@ from __future__ import annotations
 import hashlib
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
 from features.errors import RefusedError
 from features.programme import Programme
 from features.sources import Loaded
-from serving.bundle import ModelBundle, PolicyTable
-from serving.decisions import candidates, decide, refuse_later_effects, refuse_unfit
+from serving.bundle import ModelBundle
+from serving.decisions import refuse_later_effects, refuse_unfit
 from serving.drift import distribution
+from serving.engines import DUCKDB, Decided, DecideSpan, Terms, working
 from serving.loading import Pace, Step, as_of_or_next_day, load
 from serving.locks import only_run
 from serving.parts import Parts, Span, spans, written
-from serving.pause import all_withheld, is_paused
+from serving.pause import is_paused
 from serving.published_history import publish_history
-from serving.records import decision_table
 from serving.registry import record_run, resolve_bundle, resolve_policy_table
 from serving.runs import Chunk, Pins
 from serving.store import Store, open_store
@@ -40,31 +40,30 @@ CHUNK_ROWS = 50_000
 class Job:
     """What a run rests on."""
 
-    programme: Programme
     loaded: Loaded
-    as_of: datetime
-    bundle: ModelBundle
-    policy_table: PolicyTable | None
+    terms: Terms
     chunk_rows: int
-    paused: bool
+    engine: str
 
     @property
     def day(self) -> date:
         """The as_of as a local date."""
-        return self.programme.local_date(self.as_of)
+        return self.terms.programme.local_date(self.terms.as_of)
 
     @property
     def pins(self) -> Pins:
         """What must be the same for a run to be gone on with."""
+        terms = self.terms
         return {
             "as_of": self.day.isoformat(),
-            "model": self.bundle.version,
-            "policy": self.policy_table.version if self.policy_table else None,
+            "model": terms.bundle.version,
+            "policy": terms.policy_table.version if terms.policy_table else None,
             "data": self.loaded.fingerprint,
-            "programme": hashlib.sha256(self.programme.model_dump_json().encode()).hexdigest(),
+            "programme": hashlib.sha256(terms.programme.model_dump_json().encode()).hexdigest(),
             "chunk_rows": self.chunk_rows,
-            "paused": self.paused,
-            "threads": self.programme.training.threads,
+            "engine": self.engine,
+            "paused": terms.paused,
+            "threads": terms.programme.training.threads,
             **{name: version(name) for name in ("winback", "duckdb", "lightgbm", "numpy")},
         }
 
@@ -77,6 +76,8 @@ def score_programme(
     bundle_folder: Path | None = None,
     loaded: Loaded | None = None,
     chunk_rows: int = CHUNK_ROWS,
+    engine: str = DUCKDB,
+    scratch: Path | None = None,
     step: Step = lambda _: None,
 ) -> RunSummary:
     """Decide about every eligible member and publish the decisions to Parquet and to the store.
@@ -95,6 +96,10 @@ def score_programme(
         The programme's tables if they are already read.
     chunk_rows
         Members decided about and written at once.
+    engine
+        ``duckdb``, or a Spark master; see :func:`serving.engines.working`.
+    scratch
+        Folder that Spark and its workers share; None means one beside the store.
     step
         Told what is being done.
 
@@ -118,27 +123,36 @@ def score_programme(
         when = as_of_or_next_day(programme, as_of, loaded.data_until)
         refuse_unfit(bundle, programme, when)
         refuse_later_effects(policy_table, programme, when)
-        job = Job(programme, loaded, when, bundle, policy_table, chunk_rows, is_paused(programme))
-        with closing(open_store(programme)) as store:
-            return _run(job, store, out / f"as_of={job.day.isoformat()}" / "decisions.parquet", step)
+        terms = Terms(when, bundle, policy_table, programme, is_paused(programme))
+        job = Job(loaded, terms, chunk_rows, engine)
+        file = out / f"as_of={job.day.isoformat()}" / "decisions.parquet"
+        shared = scratch or programme.path("var") / f"{programme.output.model}.spark"
+        with closing(open_store(programme)) as store, working(engine, loaded.tables, terms, shared) as decide_span:
+            return _run(job, decide_span, store, file, step)
 
 
-def _run(job: Job, store: Store, file: Path, step: Step) -> RunSummary:
+def _run(job: Job, decide_span: DecideSpan, store: Store, file: Path, step: Step) -> RunSummary:
+    terms = job.terms
     started = store.start(
         job.day,
-        model_version=job.bundle.version,
-        policy_version=job.policy_table.version if job.policy_table else None,
+        model_version=terms.bundle.version,
+        policy_version=terms.policy_table.version if terms.policy_table else None,
         pins=job.pins,
         read_at=job.loaded.read_at,
     )
     run = started.publication_id
-    parts = Parts(job.programme.path("var") / f"{job.programme.output.model}.parts", run)
+    parts = Parts(terms.programme.path("var") / f"{terms.programme.output.model}.parts", run)
     chunks = dict(started.done)
     todo = spans(job.loaded.tables, job.chunk_rows)
     pace = Pace("deciding about members", sum(span.members for span in todo), step)
     for span in todo:
         if span.number not in chunks or span.number not in parts:
-            chunks[span.number] = _decide(job, span, store, parts, run, is_stored=span.number in chunks)
+            decided = decide_span(span)
+            chunk = _chunk(span, decided, terms.bundle)
+            parts.write(span.number, decided.decisions)
+            if span.number not in chunks:
+                store.add(run, decided.decisions, chunk)
+            chunks[span.number] = chunk
         pace.passed(span.members)
     if not sum(chunk.decided for chunk in chunks.values()):
         store.discard(run)
@@ -146,36 +160,29 @@ def _run(job: Job, store: Store, file: Path, step: Step) -> RunSummary:
         raise RefusedError(f"no member is eligible as of {job.day}; what was published before stands")
     step("publishing")
     summary = publish(job, store, run, parts, list(chunks.values()), file)
-    record_run(job.programme, summary)
+    record_run(terms.programme, summary)
     return summary
 
 
-def _decide(job: Job, span: Span, store: Store, parts: Parts, run: int, *, is_stored: bool) -> Chunk:
-    """Decide about a span of members, and keep the decisions: the file first, then store and ledger at once."""
-    known = candidates(span.of(job.loaded.tables), job.as_of, job.programme)
-    decided = decide(known, job.bundle, job.policy_table, job.programme)
-    decisions = decision_table(all_withheld(decided) if job.paused else decided)
-    chunk = Chunk(
+def _chunk(span: Span, decided: Decided, bundle: ModelBundle) -> Chunk:
+    return Chunk(
         number=span.number,
-        known=len(known.features) + len(known.not_eligible),
-        decided=len(decisions),
-        distribution=distribution(known.features, job.bundle),
+        known=decided.known,
+        decided=len(decided.decisions),
+        distribution=distribution(decided.features, bundle),
     )
-    parts.write(span.number, decisions)
-    if not is_stored:
-        store.add(run, decisions, chunk)
-    return chunk
 
 
 def publish(job: Job, store: Store, run: int, parts: Parts, chunks: list[Chunk], file: Path) -> RunSummary:
     """Join the parts, then switch store and file over, and clear away what they replace."""
     unseen = parts.join(file)
-    summary = summarise(job.programme, job.loaded, job.day, job.bundle, job.policy_table, chunks, unseen, file=file)
-    publish_history(job.loaded, job.programme)
+    terms, programme = job.terms, job.terms.programme
+    summary = summarise(programme, job.loaded, job.day, terms.bundle, terms.policy_table, chunks, unseen, file=file)
+    publish_history(job.loaded, programme)
     store.publish(run)
     with written(file):
         unseen.replace(file)
         file.with_name("_summary.json").write_text(summary.model_dump_json(indent=2), encoding="utf-8")
-    store.finish(run, keep=job.programme.output.keep_publications)
+    store.finish(run, keep=programme.output.keep_publications)
     parts.remove()
     return summary

@@ -129,6 +129,10 @@ def score(
     bundle: Annotated[
         Path | None, typer.Option(help="Folder of a model bundle; default: the registry's champion.")
     ] = None,
+    engine: Annotated[str, typer.Option(help="duckdb, or a Spark master: local[*], spark://host:7077.")] = "duckdb",
+    scratch: Annotated[
+        Path | None, typer.Option(help="Folder that Spark and its workers share; default: beside the store.")
+    ] = None,
     json: JsonOption = None,
     strict: StrictOption = False,
 ) -> None:
@@ -137,7 +141,7 @@ def score(
     def job(settings: Programme, step: Step) -> JobResult:
         from serving import jobs
 
-        return jobs.score(settings, as_of, out, bundle_folder=bundle, step=step)
+        return jobs.score(settings, as_of, out, bundle_folder=bundle, engine=engine, scratch=scratch, step=step)
 
     run_job(job, programme, json, strict=strict)
 

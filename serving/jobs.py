@@ -58,11 +58,22 @@ def explain_features(programme: Programme, as_of: str | None, *, step: Step) -> 
     return JobResult({"as_of": programme.local_date(instant).isoformat(), "sql": plan}, text=plan)
 
 
-def score(programme: Programme, as_of: str | None, out: Path, *, bundle_folder: Path | None, step: Step) -> JobResult:
+def score(
+    programme: Programme,
+    as_of: str | None,
+    out: Path,
+    *,
+    bundle_folder: Path | None,
+    engine: str,
+    scratch: Path | None,
+    step: Step,
+) -> JobResult:
     """Decide about every eligible member and publish the decisions."""
     from serving.batch import score_programme
 
-    summary = score_programme(programme, out, as_of=as_of, bundle_folder=bundle_folder, step=step)
+    summary = score_programme(
+        programme, out, as_of=as_of, bundle_folder=bundle_folder, engine=engine, scratch=scratch, step=step
+    )
     totals = {
         "as_of": summary.as_of.isoformat(),
         "members": summary.decided,

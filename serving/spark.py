@@ -7,10 +7,13 @@ must be one they all see.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,14 +21,16 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import dataset
 
 from features.build import features_expression, finished
 from features.errors import RefusedError
 from features.programme import Programme
 from features.schemas import Tables
-from serving.bundle import ModelBundle, PolicyTable
-from serving.decisions import Candidates, decide, is_eligible, known_contacts, known_unsubscribed
-from serving.records import DECISIONS_ARROW, decision_table
+from serving.decisions import Candidates, is_eligible, known_contacts, known_unsubscribed
+from serving.engines import Decided, Terms
+from serving.parts import Span
+from serving.records import DECISIONS_ARROW
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -93,22 +98,38 @@ def features_on_spark(session: SparkSession, tables: Tables, as_of: datetime, pr
     return finished(rows.to_pandas(), programme)
 
 
-def decide_on_spark(
-    session: SparkSession,
-    tables: Tables,
-    as_of: datetime,
-    bundle: ModelBundle,
-    policy_table: PolicyTable | None,
-    programme: Programme,
-) -> DataFrame:
+@contextmanager
+def working(master: str, tables: Tables, terms: Terms, scratch: Path) -> Iterator[Callable[[Span], Decided]]:
+    """Let Spark work out all decisions, and yield what reads those of a span; see :func:`serving.engines.working`."""
+    session = open_spark(master)
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        on_spark = to_spark(session, tables, scratch / "tables")
+        plan = features_expression(on_spark, terms.as_of, terms.programme)
+        _frame(session, plan).orderBy("member_id").write.parquet(str(scratch / "features"))
+        features = session.read.parquet(str(scratch / "features"))
+        decide_on_spark(session, features, on_spark, terms).orderBy("member_id").write.parquet(
+            str(scratch / "decisions")
+        )
+        yield partial(_decided, scratch, terms.programme)
+    finally:
+        session.stop()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def decide_on_spark(session: SparkSession, features: DataFrame, tables: Tables, terms: Terms) -> DataFrame:
     """Decide about every eligible member, in parts, where Spark has put them.
 
     Parameters
     ----------
-    session, tables
-        Spark, and the canonical tables on it; see :func:`to_spark`.
-    as_of, bundle, policy_table, programme
-        As for :func:`serving.decisions.decide_members`.
+    session
+        Spark.
+    features
+        The rows of :func:`features.build.features_expression`.
+    tables
+        Canonical tables on Spark; see :func:`to_spark`.
+    terms
+        What the decisions rest on.
 
     Returns
     -------
@@ -118,21 +139,18 @@ def decide_on_spark(
     from pyspark.sql import functions
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    members = _frame(session, features_expression(tables, as_of, programme))
+    members = features
     for name, rows in _CONSENT.items():
-        found = _frame(session, rows(tables, as_of))
+        found = _frame(session, rows(tables, terms.as_of))
         columns = [column for column in found.columns if column != "member_id"]
         listed = functions.collect_list(functions.struct(*columns)).alias(name)
         members = members.join(found.groupBy("member_id").agg(listed), "member_id", "left")
-    decider = _Decider(as_of, bundle, policy_table, programme, has_contacts=programme.data.contacts is not None)
-    return members.mapInArrow(decider, from_arrow_schema(_PLAIN))
+    return members.mapInArrow(_Decider(terms), from_arrow_schema(_PLAIN))
 
 
 _CONSENT: Final = {"contacts": known_contacts, "unsubscribed": known_unsubscribed}
 
-_PLAIN: Final = pa.schema(
-    {**{name: DECISIONS_ARROW.field(name).type for name in DECISIONS_ARROW.names}, "as_of": pa.string()}
-)
+_PLAIN: Final = DECISIONS_ARROW.set(DECISIONS_ARROW.get_field_index("as_of"), pa.field("as_of", pa.string()))
 """The schema of decisions without the dictionary of `as_of`, which Spark does not know."""
 
 
@@ -140,30 +158,37 @@ _PLAIN: Final = pa.schema(
 class _Decider:
     """Decides about the members of one part, on a worker."""
 
-    as_of: datetime
-    bundle: ModelBundle
-    policy_table: PolicyTable | None
-    programme: Programme
-    has_contacts: bool
+    terms: Terms
 
     def __call__(self, parts: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for part in parts:
             known = self._candidates(pa.Table.from_batches([part]))
             if not known.features.empty:
-                decided = decide(known, self.bundle, self.policy_table, self.programme)
-                yield from decision_table(decided).cast(_PLAIN).to_batches()
+                yield from self.terms.decide(known).cast(_PLAIN).to_batches()
 
     def _candidates(self, part: pa.Table) -> Candidates:
         lists = {name: _rows(part, name) for name in _CONSENT}
-        features = finished(part.drop_columns(list(_CONSENT)).to_pandas(), self.programme)
-        chosen = is_eligible(features, self.programme)
+        features = finished(part.drop_columns(list(_CONSENT)).to_pandas(), self.terms.programme)
+        chosen = is_eligible(features, self.terms.programme)
         return Candidates(
-            as_of=self.as_of,
+            as_of=self.terms.as_of,
             features=features[chosen].reset_index(drop=True),
-            contacts=lists["contacts"] if self.has_contacts else None,
+            contacts=lists["contacts"] if self.terms.programme.data.contacts is not None else None,
             unsubscribed=lists["unsubscribed"],
             not_eligible=tuple(features.loc[~chosen, "member_id"]),
         )
+
+
+def _decided(scratch: Path, programme: Programme, span: Span) -> Decided:
+    features = finished(_of_span(scratch / "features", span).to_pandas(), programme)
+    decisions = _of_span(scratch / "decisions", span).select(DECISIONS_ARROW.names).cast(DECISIONS_ARROW)
+    return Decided(len(features), features[is_eligible(features, programme)].reset_index(drop=True), decisions)
+
+
+def _of_span(folder: Path, span: Span) -> pa.Table:
+    ids = dataset.field("member_id")
+    rows = dataset.dataset(folder, format="parquet").to_table(filter=(ids >= span.first) & (ids <= span.last))
+    return rows.sort_by("member_id")
 
 
 def _frame(session: SparkSession, table: ibis.Table) -> DataFrame:

@@ -113,6 +113,14 @@ def test_features_that_moved_since_training_are_in_the_summary_and_the_warnings(
     content = shop.bundle.model_dump() | {"reference_profile": {"tenure_days": usual}}
     bundle = ModelBundle.model_validate(content)
     save_bundle(bundle, tmp_path / "bundle")
-    result = jobs.score(programme, AS_OF, tmp_path / "out", bundle_folder=tmp_path / "bundle", step=lambda _: None)
+    result = jobs.score(
+        programme,
+        AS_OF,
+        tmp_path / "out",
+        bundle_folder=tmp_path / "bundle",
+        engine="duckdb",
+        scratch=None,
+        step=lambda _: None,
+    )
     assert list(result.record["drift"]) == ["tenure_days"]
     assert any(warning.startswith("tenure_days is distributed unlike") for warning in result.warnings)

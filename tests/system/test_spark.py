@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ibis
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from builders import AS_OF, small_bundle, small_frames, small_policy, small_programme
 
-from features.build import build_features
+from features.build import build_features, features_expression
 from features.programme import Programme
 from features.schemas import Tables
 from features.sources import load_tables
-from serving.decisions import decide_members
-from serving.records import decision_table
+from serving.batch import score_programme
+from serving.bundle import save_bundle
+from serving.decisions import candidates
+from serving.engines import Terms
 from serving.spark import decide_on_spark, features_on_spark, open_spark, to_spark
 
 if TYPE_CHECKING:
@@ -62,14 +67,26 @@ def test_features_are_those_of_duckdb(session: SparkSession, on_spark: Tables, t
     np.testing.assert_allclose(theirs[numbers].to_numpy(), ours[numbers].to_numpy(), rtol=1e-9, atol=0)
 
 
-def test_decisions_are_those_of_the_weekly_job(
+def test_decisions_on_the_workers_heed_consent_and_effects(
     session: SparkSession, on_spark: Tables, tables: Tables, programme: Programme
 ):
-    as_of, bundle = programme.instant(AS_OF), small_bundle(programme)
-    policy = small_policy(bundle.trained_until)
-    ours = decision_table(decide_members(tables, as_of, bundle, policy, programme)).to_pylist()
-    lazy = decide_on_spark(session, on_spark, as_of, bundle, policy, programme)
-    theirs = lazy.orderBy("member_id").toArrow().to_pylist()
-    assert [row["member_id"] for row in theirs] == [row["member_id"] for row in ours]
-    assert {row["no_offer_reason"] for row in ours} >= {"consent", "not_lapsed"}
-    assert theirs == ours
+    bundle = small_bundle(programme)
+    terms = Terms(programme.instant(AS_OF), bundle, small_policy(bundle.trained_until), programme, paused=False)
+    ours = terms.decide(candidates(tables, terms.as_of, programme))
+    features = session.sql(ibis.to_sql(features_expression(on_spark, terms.as_of, programme), dialect="pyspark"))
+    theirs = decide_on_spark(session, features, on_spark, terms).orderBy("member_id").toArrow()
+    assert "consent" in ours.column("no_offer_reason").to_pylist()
+    assert theirs.to_pylist() == ours.to_pylist()
+
+
+def test_the_weekly_job_publishes_the_same_decisions(programme: Programme, tmp_path: Path):
+    save_bundle(small_bundle(programme), tmp_path / "bundle")
+    published = {}
+    for engine in ("duckdb", "local[2]"):
+        summary = score_programme(
+            programme, tmp_path / engine, as_of=AS_OF, bundle_folder=tmp_path / "bundle", chunk_rows=50, engine=engine
+        )
+        published[engine] = pq.read_table(summary.file).to_pylist(), summary.drift, summary.members_known
+    assert {row["no_offer_reason"] for row in published["duckdb"][0]} >= {"not_lapsed", "insufficient_evidence"}
+    assert published["local[2]"] == published["duckdb"]
+    assert not list((programme.folder / "var").glob("*.spark"))

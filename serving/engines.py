@@ -1,0 +1,86 @@
+"""What works decisions out: DuckDB in this process, or Spark. Both apply the same terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+import pyarrow as pa
+
+from features.programme import Programme
+from features.schemas import Tables
+from serving.bundle import ModelBundle, PolicyTable
+from serving.decisions import Candidates, candidates, decide
+from serving.parts import Span
+from serving.pause import all_withheld
+from serving.records import decision_table
+
+DUCKDB: Final = "duckdb"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What decisions rest on besides the members' rows."""
+
+    as_of: datetime
+    bundle: ModelBundle
+    policy_table: PolicyTable | None
+    programme: Programme
+    paused: bool
+
+    def decide(self, known: Candidates) -> pa.Table:
+        """Decide about candidates, and check the decisions."""
+        decided = decide(known, self.bundle, self.policy_table, self.programme)
+        return decision_table(all_withheld(decided) if self.paused else decided)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A span of members: how many are known, the features of the eligible ones, and the decisions about these."""
+
+    known: int
+    features: pd.DataFrame
+    decisions: pa.Table
+
+
+DecideSpan = Callable[[Span], Decided]
+
+
+@contextmanager
+def working(engine: str, tables: Tables, terms: Terms, scratch: Path) -> Iterator[DecideSpan]:
+    """Yield what decides about a span of members.
+
+    Parameters
+    ----------
+    engine
+        ``duckdb``, or a Spark master such as ``local[*]`` or ``spark://host:7077``.
+    tables
+        Canonical tables.
+    terms
+        What the decisions rest on.
+    scratch
+        Folder Spark and its workers share; what is left there is removed.
+
+    Raises
+    ------
+    RefusedError
+        If the engine is not there.
+    """
+    if engine == DUCKDB:
+        yield partial(_decide_here, tables, terms)
+        return
+    from serving.spark import working as working_on_spark
+
+    with working_on_spark(engine, tables, terms, scratch) as decide_span:
+        yield decide_span
+
+
+def _decide_here(tables: Tables, terms: Terms, span: Span) -> Decided:
+    known = candidates(span.of(tables), terms.as_of, terms.programme)
+    return Decided(len(known.features) + len(known.not_eligible), known.features, terms.decide(known))
