@@ -147,6 +147,24 @@ def score(
 
 
 @app.command()
+def release(
+    as_of: Annotated[str, typer.Option(help="Date of the decisions to act on.")],
+    out: Annotated[Path, typer.Option(help="CSV file for the send list.")],
+    programme: ProgrammeOption = PROGRAMME_FILE,
+    json: JsonOption = None,
+    strict: StrictOption = False,
+) -> None:
+    """Write a date's send list and put its assignments on record; from then on the date's decisions stand."""
+
+    def job(settings: Programme, step: Step) -> JobResult:
+        from serving.release import release as release_decisions
+
+        return release_decisions(settings, as_of, out, step=step)
+
+    run_job(job, programme, json, strict=strict)
+
+
+@app.command()
 def plan(
     budget: Annotated[float, typer.Option(min=0, help="What offers may be expected to cost, set-up left out.")],
     programme: ProgrammeOption = PROGRAMME_FILE,
