@@ -23,6 +23,7 @@ from serving.jobs import JobResult
 from serving.ledger import Entry, Ledger
 from serving.loading import Step
 from serving.locks import only_run
+from serving.offers import offer_of
 from serving.parts import written
 from serving.store import Store
 
@@ -93,21 +94,15 @@ def _write_down(ledger: Ledger, decisions: Iterable[Decision], programme: Progra
 
 
 def _entry(decision: Decision, programme: Programme, day: date) -> Entry:
-    offer = offer_id(programme, day, decision["member_id"])
-    content = {
-        "offer_id": offer,
-        "member_id": decision["member_id"],
-        "incentive_id": decision["assigned_incentive"] or programme.guardrails.control_id,
-        "assigned_at": programme.instant(day).isoformat() + "Z",
-        "campaign_id": f"{programme.output.model}-{day}",
-        "channel": decision["assigned_channel"],
-        "propensity": decision["assigned_probability"],
-        "policy_segment": decision["policy_segment"],
-        "probabilities": decision["probabilities"],
-        "model_version": decision["model_version"],
-        "policy_version": decision["policy_version"],
-    }
-    return Entry("offer", offer, decision["member_id"], content)
+    offer = offer_of(
+        decision,
+        offer_id=offer_id(programme, day, decision["member_id"]),
+        campaign_id=f"{programme.output.model}-{day}",
+        assigned_at=programme.instant(day),
+        control_id=programme.guardrails.control_id,
+    )
+    versions = {name: decision[name] for name in ("model_version", "policy_version")}
+    return Entry("offer", offer["offer_id"], decision["member_id"], offer | versions)
 
 
 def _write_list(

@@ -1,6 +1,7 @@
 """The send list says who gets what, is safe to open, and is written down once; what was acted on stands."""
 
 import csv
+import json
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from serving.batch import score_programme
 from serving.bundle import save_bundle, save_policy_table
 from serving.database import open_database, owner_of
 from serving.ledger import Ledger
+from serving.loading import load
+from serving.logged_arms import read_probabilities
 from serving.registry import policy_file
 from serving.release import COLUMNS, offer_id, release, safe_cell
 
@@ -76,7 +79,17 @@ def test_every_assignment_is_written_down_with_its_probability_control_too(progr
     assert {offer["incentive_id"] for offer in offers.values()} > {programme.guardrails.control_id}
     for member, offer in offers.items():
         assert offer["propensity"] == assigned.loc[member, "assigned_probability"]
-        assert sum(offer["probabilities"].values()) == pytest.approx(1)
+        assert sum(json.loads(offer["probabilities"]).values()) == pytest.approx(1)
+
+
+def test_what_is_released_is_part_of_the_offer_log_from_then_on(programme, released):
+    loaded = load(programme, step=lambda _: None)
+    offers = loaded.tables.offers.to_pyarrow().to_pandas().set_index("offer_id")
+    ours = offers.loc[[offer["offer_id"] for offer in written_down(programme)]]
+    assert len(ours) == len(written_down(programme)) > 0
+    chances = read_probabilities(ours["probabilities"])
+    assert [sum(of_all.values()) for of_all in chances] == pytest.approx([1.0] * len(ours))
+    assert not [finding for finding in loaded.findings if finding.table == "offers"]
 
 
 def test_released_decisions_stand_and_releasing_again_changes_nothing(programme, released, tmp_path):

@@ -10,7 +10,7 @@ from features.programme import Programme, parse_programme
 from features.sources import tables_from_frames
 from serving.advice import decide
 from serving.bundle import Choice, Effect, Estimate, PolicyTable
-from serving.offers import offers_of
+from serving.offers import offer_of
 from training.effects import estimate_effects
 from training.offer_log import OfferLog, read_offer_log
 
@@ -44,6 +44,23 @@ def mail_works() -> PolicyTable:
     )  # fmt: skip
 
 
+def offers_of(decisions: pd.DataFrame, date: datetime) -> pd.DataFrame:
+    """Log what was assigned, as a release does."""
+    assigned = decisions[decisions["assigned_by"].notna()].astype(object)
+    rows = assigned.where(assigned.notna(), None).to_dict("records")
+    campaign = f"{date:%m%d}"
+    return pd.DataFrame(
+        offer_of(
+            row,
+            offer_id=f"{campaign}/{row['member_id']}",
+            campaign_id=campaign,
+            assigned_at=date,
+            control_id="control",
+        )
+        for row in rows
+    )
+
+
 def played() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decide four times about the same members, and let them respond.
 
@@ -66,7 +83,7 @@ def played() -> tuple[pd.DataFrame, pd.DataFrame]:
         )  # fmt: skip
         decisions = decide(members, policy, settings, as_of=date, contacts=None)
         decisions["policy_segment"] = members["policy_segment"]
-        logs.append(offers_of(decisions, campaign_id=f"{date:%m%d}", assigned_at=date, control_id="control"))
+        logs.append(offers_of(decisions, date))
         gets_gift = (decisions["assigned_incentive"] == "gift").to_numpy()
         chance = 0.05 + 0.25 * loyal + 0.3 * lately + GIFT_EFFECT * gets_gift
         lately, assigned_before = rng.random(MEMBERS) < chance, decisions["assigned_by"].notna().to_numpy()
