@@ -13,6 +13,7 @@ from features.programme import Guardrails, Programme
 from serving.assignment import assign
 from serving.bundle import Advantage, Effect, Evidence, PolicyTable
 from serving.guardrails import Permits, permits
+from serving.incentives import named_arms
 from serving.policy import best_bets, effective_by_cost, with_upgrade
 
 _ADVICE: Final = {
@@ -71,9 +72,9 @@ def decide(
         as_of=programme.local_date(as_of),
         guardrails=programme.guardrails,
     )
-    recommended, channel = _named(advice.pop("advised_arm"), programme)
+    recommended, channel = named_arms(advice.pop("advised_arm"), programme)
     cost = _cost_of(assigned["assigned_arm"], allowed)
-    assigned_incentive, assigned_channel = _named(assigned.pop("assigned_arm"), programme)
+    assigned_incentive, assigned_channel = named_arms(assigned.pop("assigned_arm"), programme)
     return pd.concat(
         [
             members[["member_id"]].assign(recommended_incentive=recommended, channel=channel),
@@ -151,13 +152,6 @@ def _offers(effects: Sequence[Effect]) -> pd.DataFrame:
 
 def _nothing(index: pd.Index, *, reason: str, evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame({"evidence": evidence, "no_offer_reason": reason}, index=index)
-
-
-def _named(arms: pd.Series, programme: Programme) -> tuple[pd.Series, pd.Series]:
-    """Split arms into incentives and channels."""
-    incentives = {arm.id: incentive.id for incentive in programme.incentives for arm in incentive.arms}
-    channels = {arm.id: arm.channel for arm in programme.arms}
-    return arms.map(incentives).astype("str"), arms.map(channels).astype("str")
 
 
 def _cost_of(arms: pd.Series, allowed: Permits) -> pd.Series:

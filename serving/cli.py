@@ -166,7 +166,7 @@ def release(
 
 @app.command()
 def plan(
-    budget: Annotated[float, typer.Option(min=0, help="What offers may be expected to cost, set-up left out.")],
+    budget: Annotated[float, typer.Option(min=0, help="What offers may be expected to cost, set-up included.")],
     programme: ProgrammeOption = PROGRAMME_FILE,
     as_of: AsOfOption = None,
     out: Annotated[Path | None, typer.Option(help="CSV file for whom to send what.")] = None,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from features.programme import Incentive
+from features.programme import Incentive, Programme
 from serving.segments import RHYTHMS
 
 
@@ -32,6 +32,20 @@ def eligible_incentives(members: pd.DataFrame, incentives: Iterable[Incentive]) 
         One boolean column per incentive id, in the index of ``members``.
     """
     return pd.DataFrame({incentive.id: _eligible(members, incentive) for incentive in incentives}, index=members.index)
+
+
+def named_arms(arms: pd.Series, programme: Programme) -> tuple[pd.Series, pd.Series]:
+    """Split arms into incentives and channels."""
+    incentives = {arm.id: incentive.id for incentive in programme.incentives for arm in incentive.arms}
+    channels = {arm.id: arm.channel for arm in programme.arms}
+    return arms.map(incentives).astype("str"), arms.map(channels).astype("str")
+
+
+def arms_named(incentives: pd.Series, channels: pd.Series, programme: Programme) -> pd.Series:
+    """Join incentives and channels to arms."""
+    arms = {(incentive.id, arm.channel): arm.id for incentive in programme.incentives for arm in incentive.arms}
+    named = [arms[pair] for pair in zip(incentives, channels, strict=True)]
+    return pd.Series(named, incentives.index, dtype="str")
 
 
 def offered_in(incentive: Incentive, policy_segment: str) -> bool:

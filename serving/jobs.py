@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,10 +87,23 @@ def score(
         *({"decision": f"recommend {name}", "members": count} for name, count in summary.recommended.items()),
         *({"decision": f"no offer: {reason}", "members": count} for reason, count in summary.no_offer_reasons.items()),
     ]
+    expected = {**summary.expected_by_incentive, **({"all": summary.expected} if summary.expected else {})}
     return JobResult(
         record=summary.model_dump(mode="json"),
-        tables={f"{summary.programme}: {summary.file}": [totals], "decisions": outcomes},
-        warnings=(*map(str, summary.findings), *(_drift(name, index) for name, index in summary.drift.items())),
+        tables={
+            f"{summary.programme}: {summary.file}": [totals],
+            "decisions": outcomes,
+            "expected of all recommended": [{"incentive": name, **asdict(of)} for name, of in expected.items()],
+        },
+        warnings=(
+            *map(str, summary.findings),
+            *(_drift(name, index) for name, index in summary.drift.items()),
+            *(
+                f"the set-up of {name} would not be earned back by those it is recommended to; see `winback plan`"
+                for name, of in summary.expected_by_incentive.items()
+                if of.net_value < 0 < of.setup_cost
+            ),
+        ),
     )
 
 
@@ -104,8 +117,6 @@ def plan(
     step: Step,
 ) -> JobResult:
     """Plan whom to send what within a budget; nothing is published or reserved."""
-    from dataclasses import asdict
-
     from features.errors import RefusedError
     from serving.decisions import candidates, refuse_later_effects, scored_members
     from serving.plan import plan_budget
@@ -132,7 +143,8 @@ def plan(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         planned.offers.to_csv(out, index=False)
-    by_incentive = planned.offers.groupby(["policy_segment", "incentive_id"], as_index=False).agg(
+    kinds = ["policy_segment", "incentive_id", "channel", "evidence"]
+    by_incentive = planned.offers.groupby(kinds, as_index=False).agg(
         members=("member_id", "size"), expected_cost=("expected_cost", "sum")
     )
     totals = {"budget": budget, **asdict(planned.outlook), "multiplier": planned.multiplier}
@@ -141,8 +153,15 @@ def plan(
         "offers": [{str(name): value for name, value in row.items()} for row in by_incentive.to_dict("records")],
         "curve": [{"budget": spent, **asdict(outlook)} for spent, outlook in planned.curve],
     }
-    record = {"as_of": programme.local_date(instant).isoformat(), "full_cost": planned.full_cost, **totals, **rows}
-    return JobResult(record, rows, tuple(str(finding) for finding in loaded.findings))
+    record = {
+        "as_of": programme.local_date(instant).isoformat(),
+        "full_cost": planned.full_cost,
+        "not_earned_back": list(planned.not_earned_back),
+        **totals,
+        **rows,
+    }
+    unsent = (f"{one} is not planned: its set-up would not be earned back" for one in planned.not_earned_back)
+    return JobResult(record, rows, (*map(str, loaded.findings), *unsent))
 
 
 def pause(programme: Programme, reason: str) -> JobResult:

@@ -1,40 +1,25 @@
-"""What a budget would buy: whom to send which proven incentive, and what comes of it. Publishes nothing."""
+"""What a budget would buy: whom to send which incentive, and what comes of it. Publishes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from features.programme import Programme
+from serving.advice import advise
 from serving.assignment import in_holdout
 from serving.budget import NOTHING, Steps, frontier_steps
-from serving.bundle import Effect, PolicyTable
-from serving.consent import consenting
-from serving.guardrails import annual_value
-from serving.incentives import eligible_incentives
-from serving.policy import effective_by_cost
+from serving.bundle import PolicyTable
+from serving.guardrails import permits
+from serving.incentives import named_arms
+from serving.outlook import Outlook, expectations, outlook, weights
 
 CURVE_SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SMALLEST_COST: Final = 1e-6
-CONFIDENCE: Final = 0.95
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """What sending so much is expected to bring; the interval is of the effects' errors, at 95 %."""
-
-    members: int
-    cost: float
-    recalls: float
-    net_value: float
-    net_value_low: float
-    net_value_high: float
 
 
 @dataclass(frozen=True)
@@ -44,7 +29,8 @@ class Plan:
     Attributes
     ----------
     offers
-        ``member_id``, ``policy_segment``, ``incentive_id`` and ``expected_cost`` of those who would get something.
+        ``member_id``, ``policy_segment``, ``incentive_id``, ``channel``, ``evidence`` (`bet` where it is one) and
+        ``expected_cost`` of those who would get something.
     outlook
         What comes of it.
     multiplier
@@ -53,6 +39,8 @@ class Plan:
         What it would cost to send everybody what is worth most.
     curve
         Budgets up to that, and what each would bring.
+    not_earned_back
+        Incentives left out because sending them brings less than their set-up costs.
     """
 
     offers: pd.DataFrame
@@ -60,22 +48,31 @@ class Plan:
     multiplier: float
     full_cost: float
     curve: tuple[tuple[float, Outlook], ...]
+    not_earned_back: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Members and what each may be sent, as arrays: one row per member, one column per incentive."""
+    """What each member may be sent: the cheapest that works and what is recommended, one row per member.
 
-    members: pd.DataFrame
-    incentives: tuple[str, ...]
+    ``arm`` and ``incentive`` are '' and ``net`` is missing where there is none.
+    """
+
+    arm: np.ndarray
+    incentive: np.ndarray
     cost: np.ndarray
-    recall: np.ndarray
-    margin: np.ndarray
-    error: np.ndarray
+    net: np.ndarray
+    weight: np.ndarray
 
-    @property
-    def net(self) -> np.ndarray:
-        return np.asarray(self.margin - self.cost)
+
+@dataclass(frozen=True)
+class _Solution:
+    """Members' columns, `NOTHING` for those sent nothing; what is sent, what all costs, what more money would bring."""
+
+    chosen: np.ndarray
+    sent: frozenset[str]
+    cost: float
+    multiplier: float
 
 
 def plan_budget(
@@ -88,111 +85,129 @@ def plan_budget(
     unsubscribed: pd.DataFrame | None = None,
     budget: float,
 ) -> Plan:
-    """Choose within a budget whom to send which effective incentive, so that net value is largest.
+    """Choose within a budget whom to send what of the policy's recommendations, so that net value is largest.
 
-    Of a segment's effect on margin each member gets a share as large as their own value if active: those recalled spend
-    like themselves. Cost and recall are the segment's. Guardrails hold as in decisions, and the holdout gets nothing.
+    A member may get what the policy recommends to them, or, where that is an upgrade, the cheapest that works; with
+    money enough they get what is recommended, unless for them that brings less than it costs. Of a segment's effect on
+    margin each member gets a share as large as their own value if active: those recalled spend like themselves. Cost
+    and recall are the segment's. The holdout gets nothing.
 
     Parameters
     ----------
     members, as_of, contacts, unsubscribed
-        As in :func:`serving.policy.decide`.
+        As in :func:`serving.advice.decide`.
     policy
         Effects per policy segment.
     programme
         Incentives and guardrails.
     budget
-        What offers may be expected to cost, set-up left out.
+        What offers may be expected to cost, set-up included.
     """
-    candidates = _candidates(members, policy, programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
-    steps = frontier_steps(cost=candidates.cost, value=candidates.net)
-    taken = steps.within(budget)
-    chosen = steps.choices(taken, len(members))
-    full_cost = float(steps.cost.sum())
-    return Plan(
-        offers=_offers(candidates, chosen),
-        outlook=_outlook(candidates, chosen),
-        multiplier=steps.multiplier(taken),
-        full_cost=full_cost,
-        curve=tuple((share * full_cost, _at(share * full_cost, steps, candidates)) for share in CURVE_SHARES),
+    allowed = permits(members, policy, programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
+    cheapest, recommended = (
+        advise(members, allowed, table, programme)["advised_arm"]
+        for table in (policy.model_copy(update={"advantages": ()}), policy)
     )
+    rules, today = programme.guardrails, programme.local_date(as_of)
+    held = in_holdout(members["member_id"], as_of=today, share=rules.holdout_share, seed=rules.seed)
+    told = expectations(policy, programme)
+    candidates = _candidates(members, cheapest, recommended, held, told)
+    solver = _Solver(candidates, programme)
+    everything = solver.solve(np.inf, solver.incentives)
+    best = solver.solve(budget, everything.sent)
+    budgets = [share * everything.cost for share in CURVE_SHARES]
+
+    def outlook_of(solution: _Solution) -> Outlook:
+        return outlook(_sent(members, candidates, solution.chosen), policy, programme)
+
+    return Plan(
+        offers=_offers(members, candidates, best.chosen, told, programme),
+        outlook=outlook_of(best),
+        multiplier=best.multiplier,
+        full_cost=everything.cost,
+        curve=tuple((money, outlook_of(solver.solve(money, everything.sent))) for money in budgets),
+        not_earned_back=tuple(sorted(solver.incentives - best.sent)),
+    )
+
+
+class _Solver:
+    """Solves for a budget; set-up makes that a fixed-charge problem, for which this is a heuristic.
+
+    The set-up of all incentives is paid first, and the knapsack solved with what is left. Then the incentive without
+    which most net value is left is dropped, and so on, as long as that brings more than keeping it.
+    """
+
+    def __init__(self, candidates: _Candidates, programme: Programme) -> None:
+        self._candidates = candidates
+        self._setup = {one.id: one.setup_cost for one in programme.incentives}
+        self._steps: dict[frozenset[str], Steps] = {}
+        self.incentives = frozenset(np.unique(candidates.incentive[~np.isnan(candidates.net)]).tolist())
+
+    def solve(self, budget: float, incentives: frozenset[str]) -> _Solution:
+        """Choose for every member among the candidates that are of these incentives."""
+        without = [incentives - {one} for one in sorted(incentives) if self._setup[one] > 0]
+        best = max([incentives, *without], key=lambda some: self._worth(budget, some))
+        if best is not incentives:
+            return self.solve(budget, best)
+        steps, setup = self._frontier(incentives), self._setup_of(incentives)
+        taken = steps.within(budget - setup)
+        chosen = steps.choices(taken, len(self._candidates.net))
+        return _Solution(chosen, incentives, setup + float(steps.cost[:taken].sum()), steps.multiplier(taken))
+
+    def _worth(self, budget: float, incentives: frozenset[str]) -> float:
+        steps, setup = self._frontier(incentives), self._setup_of(incentives)
+        return float(steps.value[: steps.within(budget - setup)].sum()) - setup
+
+    def _setup_of(self, incentives: frozenset[str]) -> float:
+        return sum(self._setup[one] for one in incentives)
+
+    def _frontier(self, incentives: frozenset[str]) -> Steps:
+        if incentives not in self._steps:
+            net = np.where(np.isin(self._candidates.incentive, list(incentives)), self._candidates.net, np.nan)
+            self._steps[incentives] = frontier_steps(cost=np.maximum(self._candidates.cost, SMALLEST_COST), value=net)
+        return self._steps[incentives]
 
 
 def _candidates(
-    members: pd.DataFrame,
-    policy: PolicyTable,
-    programme: Programme,
-    *,
-    as_of: datetime,
-    contacts: pd.DataFrame | None,
-    unsubscribed: pd.DataFrame | None,
+    members: pd.DataFrame, cheapest: pd.Series, recommended: pd.Series, held: np.ndarray, told: pd.DataFrame
 ) -> _Candidates:
-    rules, ids = programme.guardrails, tuple(arm.id for arm in programme.arms)
-    consented = consenting(members["member_id"], programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
-    today = programme.local_date(as_of)
-    held_out = in_holdout(members["member_id"], as_of=today, share=rules.holdout_share, seed=rules.seed)
-    cooling = (members["last_assignment_days"] < rules.cooldown_days).to_numpy()
-    fed_up = (members["messages_per_week_28d"] >= rules.messages_per_week).to_numpy()
-    free = ~(held_out | cooling | fed_up)
-    eligible = eligible_incentives(members, programme.arms)
-    allowed = eligible[list(ids)].to_numpy(bool) & consented[list(ids)].to_numpy(bool) & free[:, None]
-    cost, recall, margin, error = np.full((4, *allowed.shape), np.nan)
-    likeness = _likeness(members, np.asarray(allowed.any(axis=1)))
-    for segment in policy.choices:
-        rows = np.flatnonzero(members["policy_segment"] == segment)
-        for effect in effective_by_cost(_of(policy.effects, segment), programme.arms):
-            column = ids.index(effect.incentive_id)
-            cost[rows, column] = max(effect.cost_per_member, SMALLEST_COST)
-            recall[rows, column] = effect.recall.value
-            margin[rows, column] = effect.margin.value * likeness[rows]
-            error[rows, column] = effect.net.se * likeness[rows]
-    capped = cost > rules.cost_share * annual_value(members, programme).to_numpy()[:, None]
-    margin[~allowed | capped] = np.nan
-    return _Candidates(members, ids, cost, recall, margin, error)
-
-
-def _of(effects: Sequence[Effect], segment: str) -> list[Effect]:
-    return [effect for effect in effects if effect.policy_segment == segment]
-
-
-def _likeness(members: pd.DataFrame, may_get_any: np.ndarray) -> np.ndarray:
-    """Return each member's value if active over that of all in the segment who may get anything."""
-    value = members["value_if_active"].where(may_get_any)
-    typical = value.groupby(members["policy_segment"]).transform("mean")
-    return np.asarray((value / typical).fillna(1.0), dtype=np.float64)
-
-
-def _at(budget: float, steps: Steps, candidates: _Candidates) -> Outlook:
-    return _outlook(candidates, steps.choices(steps.within(budget), len(candidates.members)))
-
-
-def _outlook(candidates: _Candidates, chosen: np.ndarray) -> Outlook:
-    """Add up what is chosen.
-
-    One effect's error moves all who get that incentive together. Effects of a segment share its control group, so their
-    errors are added as if they were one; segments are independent.
-    """
-    rows = np.flatnonzero(chosen != NOTHING)
-    cells = rows, chosen[rows]
-    net = float(candidates.net[cells].sum())
-    segments = candidates.members["policy_segment"].to_numpy()[rows]
-    errors = pd.Series(candidates.error[cells]).groupby(segments).sum()
-    reach = float(norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt((errors**2).sum()))
-    return Outlook(
-        members=len(rows),
-        cost=float(candidates.cost[cells].sum()),
-        recalls=float(candidates.recall[cells].sum()),
-        net_value=net,
-        net_value_low=net - reach,
-        net_value_high=net + reach,
+    advised = recommended.notna()
+    weight = pd.Series(1.0, members.index)
+    weight[advised] = weights(
+        members.loc[advised, "value_if_active"], weight[advised], members.loc[advised, "policy_segment"]
     )
-
-
-def _offers(candidates: _Candidates, chosen: np.ndarray) -> pd.DataFrame:
-    rows = np.flatnonzero(chosen != NOTHING)
-    offers = candidates.members.iloc[rows][["member_id", "policy_segment"]].reset_index(drop=True)
-    incentives = np.array(candidates.incentives, dtype=object)
-    return offers.assign(
-        incentive_id=pd.array(incentives[chosen[rows]], dtype="str"),
-        expected_cost=candidates.cost[rows, chosen[rows]],
+    columns = [
+        members[["policy_segment"]].assign(arm=arm).merge(told, how="left", on=["policy_segment", "arm"])
+        for arm in (cheapest, recommended)
+    ]
+    cost, margin = (np.column_stack([column[name] for column in columns]) for name in ("cost", "margin"))
+    arm, incentive = (
+        np.column_stack([column[name].fillna("").to_numpy(object) for column in columns])
+        for name in ("arm", "incentive_id")
     )
+    net = margin * weight.to_numpy()[:, None] - cost
+    return _Candidates(arm, incentive, cost, np.where(held[:, None], np.nan, net), weight.to_numpy())
+
+
+def _sent(members: pd.DataFrame, candidates: _Candidates, chosen: np.ndarray) -> pd.DataFrame:
+    rows = np.flatnonzero(chosen != NOTHING)
+    each = pd.DataFrame(
+        {
+            "policy_segment": members["policy_segment"].iloc[rows].to_numpy(),
+            "arm": candidates.arm[rows, chosen[rows]],
+            "weight": candidates.weight[rows],
+        }
+    )
+    groups = each.groupby(["policy_segment", "arm"], as_index=False)
+    return groups.agg(members=("weight", "size"), weight=("weight", "sum"))
+
+
+def _offers(
+    members: pd.DataFrame, candidates: _Candidates, chosen: np.ndarray, told: pd.DataFrame, programme: Programme
+) -> pd.DataFrame:
+    rows = np.flatnonzero(chosen != NOTHING)
+    offers = members.iloc[rows][["member_id", "policy_segment"]].reset_index(drop=True)
+    offers = offers.assign(arm=pd.array(candidates.arm[rows, chosen[rows]], dtype="str"))
+    offers["incentive_id"], offers["channel"] = named_arms(offers["arm"], programme)
+    known = told[["policy_segment", "arm", "evidence", "cost"]].rename(columns={"cost": "expected_cost"})
+    return offers.merge(known, how="left", on=["policy_segment", "arm"], validate="m:1").drop(columns="arm")

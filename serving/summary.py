@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
+from pydantic import Field
 
 from features.checks import Finding
 from features.programme import Programme
@@ -17,7 +19,8 @@ from features.sources import Loaded
 from serving.bundle import Evidence, ModelBundle, PolicyTable, Record
 from serving.consent import unreachable
 from serving.drift import drifted, united
-from serving.incentives import campaign_costs
+from serving.incentives import arms_named, campaign_costs
+from serving.outlook import Outlook, outlook, weights
 from serving.runs import Chunk
 
 
@@ -55,6 +58,10 @@ class RunSummary(Record):
     drift: dict[str, float]
     """Features that moved most since the model was trained, by population stability index; see `serving.drift`."""
     money: Money
+    expected: Outlook | None = None
+    """What sending everything recommended would bring, the holdout left out; None without effects."""
+    expected_by_incentive: dict[str, Outlook] = Field(default_factory=dict)
+    """The same of each incentive alone, by whichever channel."""
     file: Path
 
 
@@ -105,8 +112,28 @@ def summarise(
                 value_at_stake=float(stake),
                 expected_cost=campaign_costs(sent, programme.incentives)["cost"].sum(),
             ),
+            **_expected(con, policy_table, programme),
             file=file,
         )
+
+
+def _expected(con: duckdb.DuckDBPyConnection, policy: PolicyTable | None, programme: Programme) -> dict[str, Any]:
+    if policy is None:
+        return {}
+    groups = con.execute(
+        "select policy_segment, recommended_incentive, channel, assigned_by is not distinct from 'holdout' as held, "
+        "cast(count(*) as double) as members, cast(sum(cast(value_if_active as decimal(38, 6))) as double) as value "
+        "from decisions where recommended_incentive is not null group by all order by all"
+    ).df()
+    weight = weights(groups["value"], groups["members"], groups["policy_segment"])
+    sent = groups.assign(weight=weight, arm=arms_named(groups["recommended_incentive"], groups["channel"], programme))
+    sent = sent[~sent["held"]]
+    return {
+        "expected": outlook(sent, policy, programme),
+        "expected_by_incentive": {
+            str(incentive): outlook(own, policy, programme) for incentive, own in sent.groupby("recommended_incentive")
+        },
+    }
 
 
 def _counts(con: duckdb.DuckDBPyConnection, column: str) -> dict[str, int]:

@@ -14,7 +14,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from serving.plan import Outlook
+from serving.outlook import Outlook
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
 SIZE: Final = (4.6, 2.5)

@@ -62,6 +62,18 @@ def test_the_summary_adds_up_and_is_written_beside_the_decisions(summary):
     assert written == json.loads(summary.model_dump_json())
 
 
+def test_the_expected_result_adds_up_what_the_effects_say_of_those_who_are_recommended_something(shop, summary):
+    decisions = pd.read_parquet(summary.file)
+    sent = decisions[decisions["recommended_incentive"].notna() & (decisions["assigned_by"] != "holdout")]
+    expected, parts = summary.expected, summary.expected_by_incentive.values()
+    assert expected.members == len(sent) > 0
+    assert expected.recalls == pytest.approx(sent["expected_recall"].sum())
+    assert expected.cost - expected.setup_cost == pytest.approx(sent["expected_cost"].sum())
+    assert expected.net_value == pytest.approx(sum(part.net_value for part in parts))
+    assert expected.net_value == pytest.approx(expected.margin - expected.cost)
+    assert expected.net_value_low < expected.net_value < expected.net_value_high
+
+
 def test_the_same_as_of_again_in_other_chunks_replaces_and_says_the_same(programme, out, summary):
     first = pd.read_parquet(summary.file)
     before = stored(programme, first["member_id"])

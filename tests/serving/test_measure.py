@@ -18,10 +18,10 @@ AS_OF = datetime(2026, 3, 2)
 LONG_AGO, TEN_DAYS_AGO = "2026-01-05", "2026-02-20"
 
 
-def programme(**guardrails: Any) -> Programme:
+def programme(setup_cost: float = 0.0, **guardrails: Any) -> Programme:
     catalogue = [
         {"id": "mail", "name_en": "m", "name_zh": "m"},
-        {"id": "gift", "name_en": "g", "name_zh": "g",
+        {"id": "gift", "name_en": "g", "name_zh": "g", "setup_cost": setup_cost,
          "channels": [{"channel": "email", "contact_cost": 1.0}, {"channel": "sms", "contact_cost": 9.0}]},
     ]  # fmt: skip
     given = {"name": "t", "currency": "EUR", "data": {"orders": {"path": "o.csv"}}, "training": {"threads": 1}}
@@ -159,3 +159,37 @@ def test_losers_are_paused_where_the_programme_says_so_and_until_the_quarter_aft
     assert losers(asked, programme(), datetime(2026, 7, 1)) == ()
     assert estimate_effects(asked, programme(), AS_OF).paused == ()
     assert estimate_effects(asked, programme(pause_losers=True), AS_OF).paused == paused
+
+
+def test_set_up_counts_once_per_campaign_and_incentive_and_each_part_bears_its_share() -> None:
+    sent = [
+        arm("control", 20, 600, campaign=campaign, segment=segment)
+        for campaign in ("c1", "c2")
+        for segment in ("low__mid", "high__mid")
+    ]
+    sent += [
+        arm("gift", 60, 300, channel="email", cost=1.0, campaign="c1", segment="low__mid"),
+        arm("gift", 60, 100, channel="sms", cost=1.0, campaign="c1", segment="high__mid"),
+        arm("gift", 60, 200, channel="sms", cost=1.0, campaign="c2", segment="low__mid"),
+    ]
+    charged, free = (
+        measure(tables(*sent, settings=settings), settings, AS_OF) for settings in (programme(900.0), programme())
+    )
+
+    def extra(**names: str) -> tuple[float, float]:
+        with_it, without = the(charged, **names), the(free, **names)
+        return with_it.cost - without.cost, without.net_value - with_it.net_value
+
+    assert extra() == pytest.approx((1800, 1800))
+    assert extra(channel="email") == pytest.approx((675, 675))
+    assert extra(channel="sms") == pytest.approx((225 + 900,) * 2)
+    assert extra(policy_segment="high__mid") == pytest.approx((225, 225))
+    assert extra(channel="email", incentive="gift@email") == pytest.approx((675, 675))
+
+
+def test_offers_still_open_bear_their_share_of_the_set_up_when_they_close() -> None:
+    settings = programme(900.0)
+    some = [arm("control", 20, 400), arm("gift", 60, 300, channel="email", cost=0.0),
+            arm("gift", 0, 100, channel="email", cost=0.0, assigned_at=TEN_DAYS_AGO, segment="high__mid")]  # fmt: skip
+    rows = measure(tables(*some, settings=settings), settings, AS_OF)
+    assert the(rows, channel="email").cost == pytest.approx(675)

@@ -5,19 +5,21 @@ import pandas as pd
 import pytest
 
 from features.programme import Programme, parse_programme
-from serving.bundle import Choice, Effect, Estimate, PolicyTable
+from serving.advice import decide
+from serving.bundle import Advantage, Choice, Effect, Estimate, Paused, PolicyTable, Pooled
 from serving.plan import Plan, plan_budget
 
 AS_OF = datetime(2026, 1, 5)
 SEGMENTS = ("high__mid", "low__mid")
 
 
-def programme(**guardrails: object) -> Programme:
+def programme(setup: dict[str, float] | None = None, **guardrails: object) -> Programme:
+    setup_cost = {"mail": 0.0, "gift": 0.0, **(setup or {})}
     catalogue = [
-        {"id": "mail", "name_en": "m", "name_zh": "m", "eligible": {"min_orders": 3}},
-        {"id": "gift", "name_en": "g", "name_zh": "g"},
+        {"id": "mail", "name_en": "m", "name_zh": "m", "setup_cost": setup_cost["mail"], "eligible": {"min_orders": 3}},
+        {"id": "gift", "name_en": "g", "name_zh": "g", "setup_cost": setup_cost["gift"]},
     ]
-    rules = {"holdout_share": 0.0, "consent_default": True, **guardrails}
+    rules = {"holdout_share": 0.0, "exploration_share": 0.0, "consent_default": True, **guardrails}
     given = {"name": "t", "currency": "EUR", "data": {"orders": {"path": "o.csv"}}, "incentives": catalogue}
     return parse_programme({**given, "guardrails": rules})
 
@@ -35,12 +37,15 @@ def effect(segment: str, incentive_id: str, *, cost: float, margin: float, verdi
     )  # fmt: skip
 
 
-def policy(*effects: Effect) -> PolicyTable:
+GIFT_BEATS_MAIL = Advantage(policy_segment="high__mid", incentive_id="gift", over="mail", net=estimate(1.0, 0.1))
+
+
+def policy(*effects: Effect, **changed: object) -> PolicyTable:
     return PolicyTable(
         created_at=AS_OF, programme_name="shop", as_of=AS_OF, evidence="randomised", response_days=28,
-        confidence=0.95, effects=effects,
+        confidence=0.95, effects=effects, advantages=(GIFT_BEATS_MAIL,),
         choices={segment: Choice(incentive_id=None, reason=None) for segment in SEGMENTS},
-    )  # fmt: skip
+    ).model_copy(update=changed)  # fmt: skip
 
 
 EFFECTS = (
@@ -62,9 +67,14 @@ def members(**changed: object) -> pd.DataFrame:
     return pd.DataFrame({**usual, **changed})
 
 
-def planned(budget: float, frame: pd.DataFrame | None = None, settings: Programme | None = None) -> Plan:
-    given = members() if frame is None else frame
-    return plan_budget(given, policy(*EFFECTS), settings or programme(), as_of=AS_OF, contacts=None, budget=budget)
+def planned(
+    budget: float,
+    frame: pd.DataFrame | None = None,
+    settings: Programme | None = None,
+    table: PolicyTable | None = None,
+) -> Plan:
+    given, by = members() if frame is None else frame, table or policy(*EFFECTS)
+    return plan_budget(given, by, settings or programme(), as_of=AS_OF, contacts=None, budget=budget)
 
 
 def bought(plan: Plan) -> dict[tuple[str, str], int]:
@@ -125,3 +135,102 @@ def test_guardrails_hold_as_in_decisions(changed: dict) -> None:
 def test_the_holdout_gets_nothing_and_who_may_not_get_an_incentive_gets_another() -> None:
     assert planned(1000.0, settings=programme(holdout_share=1.0)).outlook.members == 0
     assert bought(planned(1000.0, members(order_count=1.0))) == {("high__mid", "gift"): 5}
+
+
+def recommended(frame: pd.DataFrame, table: PolicyTable, settings: Programme) -> dict[str, str]:
+    decided = decide(frame, table, settings, as_of=AS_OF, contacts=None)
+    sent = decided[decided["recommended_incentive"].notna() & (decided["assigned_by"] != "holdout")]
+    return dict(zip(sent["member_id"], sent["recommended_incentive"], strict=True))
+
+
+def mixed(count: int = 200) -> pd.DataFrame:
+    """Members alike in value, and unlike in all that guardrails look at."""
+    draw = np.random.default_rng(4)
+    lapsed = draw.integers(0, 2, count)
+    return pd.DataFrame(
+        {
+            "member_id": [f"m{number:03}" for number in range(count)],
+            "policy_segment": pd.Series(np.array(SEGMENTS)[lapsed]).mask(draw.random(count) < 0.1),
+            "tier": np.array(["high", "low"])[lapsed], "state": "lapsed_mid", "persona": None,
+            "order_count": draw.integers(1, 6, count), "value_per_year": draw.choice([-350.0, 1000.0], count),
+            "value_if_active": 100.0, "last_assignment_days": draw.choice([3.0, 90.0, np.nan], count),
+            "messages_per_week_28d": draw.choice([0.0, 9.0], count, p=[0.8, 0.2]),
+        }
+    )  # fmt: skip
+
+
+BET = effect("low__mid", "gift", cost=3.0, margin=9.0, verdict="bet").model_copy(
+    update={"pooled_recall": Pooled(value=0.02, se=0.01), "pooled_net": Pooled(value=2.5, se=0.7)}
+)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        policy(*EFFECTS),
+        policy(*EFFECTS, advantages=()),
+        policy(*EFFECTS, paused=(Paused(policy_segment="high__mid", incentive_id="gift"),)),
+        policy(*EFFECTS[:2], BET),
+    ],
+    ids=["an upgrade", "none", "paused", "a bet"],
+)
+def test_money_enough_buys_exactly_what_the_policy_recommends(table: PolicyTable) -> None:
+    settings, frame = programme(holdout_share=0.2, mode="best_bet"), mixed()
+    offers = planned(np.inf, frame, settings, table).offers
+    assert dict(zip(offers["member_id"], offers["incentive_id"], strict=True)) == recommended(frame, table, settings)
+    assert len(offers) > 20
+
+
+def test_where_the_plan_leaves_a_recommendation_out_it_would_bring_that_member_less_than_it_costs() -> None:
+    frame = members(value_if_active=[30, 100, 100, 135, 135, 10, 60, 110, 120, 200])
+    table = policy(*EFFECTS, advantages=())
+    sent = set(planned(np.inf, frame, table=table).offers["member_id"])
+    worth = [4.0 * 0.3 - 1, *[1] * 4, 2.0 * 0.1 - 1, *[1] * 4]
+    assert set(recommended(frame, table, programme())) == set(frame["member_id"])
+    assert sent == {member for member, value in zip(frame["member_id"], worth, strict=True) if value > 0}
+
+
+def test_bets_are_planned_by_what_is_expected_of_them_and_named() -> None:
+    plan = planned(np.inf, table=policy(*EFFECTS[:1], BET), settings=programme(mode="best_bet"))
+    assert plan.offers.groupby("evidence").size().to_dict() == {"bet": 5, "randomised": 5}
+    assert plan.outlook.net_value == pytest.approx(5 * 3.0 + 5 * 2.5)
+    assert plan.outlook.recalls == pytest.approx(5 * 0.05 + 5 * 0.02)
+
+
+def test_set_up_is_paid_once_and_from_the_budget() -> None:
+    plan = planned(8.0, settings=programme({"mail": 4.0}), table=policy(*EFFECTS, advantages=()))
+    assert bought(plan) == {("high__mid", "mail"): 4}
+    assert (plan.outlook.cost, plan.outlook.setup_cost) == pytest.approx((8.0, 4.0))
+    assert plan.outlook.net_value == pytest.approx(4 * 3.0 - 4.0)
+    assert plan.full_cost == pytest.approx(14.0)
+
+
+def test_an_upgrade_whose_set_up_is_not_earned_back_leaves_the_cheapest_that_works() -> None:
+    plan = planned(np.inf, settings=programme({"gift": 5.1}))
+    assert bought(plan) == {("high__mid", "mail"): 5, ("low__mid", "mail"): 5}
+    assert plan.not_earned_back == ("gift",)
+    assert planned(np.inf, settings=programme({"gift": 4.9})).not_earned_back == ()
+
+
+@pytest.mark.parametrize("budget", [0.0, 6.0, 9.0, 14.0, np.inf])
+@pytest.mark.parametrize(
+    "setup", [{"mail": 3.0}, {"gift": 4.0}, {"mail": 6.0, "gift": 2.0}, {"mail": 9.0, "gift": 9.0}]
+)
+def test_dropping_one_by_one_finds_the_best_set_of_incentives_here(budget: float, setup: dict[str, float]) -> None:
+    frame, settings = members(value_if_active=np.linspace(60, 140, 10)), programme(setup)
+    only = {
+        "none": policy(),
+        "mail": policy(EFFECTS[0], EFFECTS[2], advantages=()),
+        "gift": policy(EFFECTS[1], advantages=()),
+        "both": policy(*EFFECTS),
+    }
+    found = {name: planned(budget, frame, settings, table).outlook for name, table in only.items()}
+    assert found["both"].cost <= budget
+    assert found["both"].net_value >= max(one.net_value for one in found.values()) - 1e-9
+
+
+def test_nothing_is_sent_where_nothing_earns_its_set_up_back() -> None:
+    plan = planned(np.inf, settings=programme({"mail": 100.0, "gift": 100.0}))
+    assert (plan.outlook.members, plan.outlook.cost, plan.outlook.net_value) == (0, 0, 0)
+    assert plan.not_earned_back == ("gift", "mail")
+    assert {outlook.members for _, outlook in plan.curve} == {0}

@@ -1,0 +1,116 @@
+"""What sending incentives is expected to bring, and how sure that is. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from features.programme import Programme
+from serving.bundle import Effect, PolicyTable
+
+CONFIDENCE: Final = 0.95
+
+_TOLD: Final = {
+    **dict.fromkeys(("policy_segment", "arm", "incentive_id"), "str"),
+    **dict.fromkeys(("cost", "recall", "margin", "error"), "float64"),
+    "evidence": "str",
+}
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What sending so much is expected to bring, in the programme's currency.
+
+    ``cost`` has set-up in it, ``net_value`` is margin less cost, and its interval is of the effects' errors, at 95 %.
+    """
+
+    members: int
+    recalls: float
+    margin: float
+    cost: float
+    setup_cost: float
+    net_value: float
+    net_value_low: float
+    net_value_high: float
+
+
+def expectations(policy: PolicyTable, programme: Programme) -> pd.DataFrame:
+    """Return what every arm that is effective, or a bet, is expected to do per member sent it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``policy_segment``, ``arm``, ``incentive_id``, ``cost``, ``recall``, ``margin``, ``error`` (standard error of
+        net value) and ``evidence``. For bets these are the pooled estimates they rest on.
+    """
+    incentive_of = {arm.id: incentive.id for incentive in programme.incentives for arm in incentive.arms}
+    rows = [
+        (effect.policy_segment, effect.incentive_id, incentive_of[effect.incentive_id], *_expected(effect, policy))
+        for effect in policy.effects
+        if effect.verdict in ("effective", "bet") and effect.incentive_id in incentive_of
+    ]
+    return pd.DataFrame(rows, columns=list(_TOLD)).astype(_TOLD)
+
+
+def _expected(effect: Effect, policy: PolicyTable) -> tuple[float, float, float, float, str]:
+    cost, recall, net = effect.cost_per_member, effect.pooled_recall, effect.pooled_net
+    if effect.verdict == "bet" and recall is not None and net is not None:
+        return cost, recall.value, net.value + cost, net.se, "bet"
+    return cost, effect.recall.value, effect.margin.value, effect.net.se, policy.evidence
+
+
+def outlook(sent: pd.DataFrame, policy: PolicyTable, programme: Programme) -> Outlook:
+    """Add up what is sent.
+
+    One effect's error moves all who get that incentive together. Effects of a segment share its control group, so their
+    errors are added as if they were one; segments are independent. Set-up is charged once per incentive, whatever its
+    channels.
+
+    Parameters
+    ----------
+    sent
+        One row per ``policy_segment`` and ``arm``: ``members``, and ``weight``, the sum of their weights in the effect
+        on margin, see :func:`weights`.
+    policy
+        With effects for all of them.
+    programme
+        Its incentives.
+    """
+    told = sent.merge(expectations(policy, programme), on=["policy_segment", "arm"], validate="1:1")
+    setup = sum(one.setup_cost for one in programme.incentives if one.id in set(told["incentive_id"]))
+    cost = float((told["cost"] * told["members"]).sum()) + setup
+    margin = float((told["margin"] * told["weight"]).sum())
+    errors = (told["error"] * told["weight"]).groupby(told["policy_segment"]).sum()
+    reach = float(norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt((errors**2).sum()))
+    return Outlook(
+        members=int(told["members"].sum()),
+        recalls=float((told["recall"] * told["members"]).sum()),
+        margin=margin,
+        cost=cost,
+        setup_cost=setup,
+        net_value=margin - cost,
+        net_value_low=margin - cost - reach,
+        net_value_high=margin - cost + reach,
+    )
+
+
+def weights(values: pd.Series, members: pd.Series, segments: pd.Series) -> pd.Series:
+    """Return what share of a segment's effect on margin falls to groups of its members, 1 per member on average.
+
+    Those recalled spend like themselves, so a share is as large as the value if active.
+
+    Parameters
+    ----------
+    values
+        Sum of each group's values if active.
+    members
+        Members of each group; the average is over all groups of a segment.
+    segments
+        Each group's policy segment.
+    """
+    typical = values.groupby(segments).transform("sum") / members.groupby(segments).transform("sum")
+    return (values / typical).where(typical > 0, members).astype("float64")
