@@ -104,6 +104,12 @@ class Alerts:
             rows = connection.execute(query.order_by(_alerts.c.number).limit(limit)).mappings()
             return [_alert(row) for row in rows]
 
+    def latest(self, limit: int) -> list[Alert]:
+        """Return the alerts raised last, the newest first."""
+        query = sa.select(_alerts).where(_alerts.c.owner == self._owner).order_by(_alerts.c.number.desc()).limit(limit)
+        with self._database.reading() as connection:
+            return [_alert(row) for row in connection.execute(query).mappings()]
+
     def _known(self, connection: Connection, member_ids: list[str], since: datetime) -> dict[str, float]:
         query = sa.select(_risks.c.member_id, _risks.c.churn_probability).where(
             _risks.c.owner == self._owner, _risks.c.member_id.in_(member_ids), _risks.c.computed_at >= since

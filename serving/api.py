@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from features.errors import InputError, RefusedError
 from serving.answers import Answers, NotReadyError
 from serving.cache import AnswerCache, Cached
+from serving.console_pages.routes import mount
 from serving.contracts import HealthAnswer
 from serving.database import StoreError
 from serving.envelope import Envelope, Surroundings, closed
@@ -58,6 +59,7 @@ def build_api() -> FastAPI:
         """Return what Prometheus reads."""
         return Response(await run(readers, _metrics(request).page), media_type=CONTENT_TYPE)
 
+    app.router.routes.append(mount(computers))
     app.state.surroundings, app.state.answer_cache = closed(), AnswerCache()
     needed = needs_of(app)
     app.add_middleware(Cached, needs=needed)

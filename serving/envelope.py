@@ -27,6 +27,7 @@ from serving.registry import policy_file
 
 _log = logging.getLogger(__name__)
 
+_PAGES, _FORM, _JSON = "/console/", "application/x-www-form-urlencoded", "application/json"
 _CALLERS_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
@@ -135,8 +136,9 @@ class Envelope:
         if length.isdecimal() and int(length) > MAX_BODY_BYTES:
             return failure(request_id, 413, f"the body may have at most {MAX_BODY_BYTES} bytes")
         content_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
-        if method == "POST" and content_type != "application/json":
-            return failure(request_id, 415, "send application/json")
+        taken = _FORM if scope["path"].startswith(_PAGES) else _JSON
+        if method == "POST" and content_type != taken:
+            return failure(request_id, 415, f"send {taken}")
         return None
 
 

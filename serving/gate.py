@@ -52,6 +52,17 @@ class Gate:
             return None
         is_bearer = authorization[: len(_BEARER)].lower() == _BEARER
         key = ring.find(authorization[len(_BEARER) :].strip()) if is_bearer else None
+        return self._let_in(key, needed)
+
+    def readmit(self, key_id: str, needed: Scope) -> Key | None:
+        """Return the key of somebody let in before, by its id, as long as it still holds; raises as :meth:`admit`."""
+        ring = self.ring
+        if ring is None:
+            return None
+        key, _ = ring.keys.get(key_id, (None, ""))
+        return self._let_in(key, needed)
+
+    def _let_in(self, key: Key | None, needed: Scope) -> Key:
         if key is None:
             raise DeniedError(401, "send `Authorization: Bearer KEY` with a key that holds", _challenge())
         if not key.allows(needed):

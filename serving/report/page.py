@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from features.programme import Language
@@ -14,6 +13,7 @@ from serving.drift import THRESHOLD
 from serving.report.content import Content
 from serving.report.figures import as_svg, budget_figure, trend_figure
 from serving.report.sections import AT_RISK
+from serving.templating import environment
 from serving.writer import Writer
 
 
@@ -40,17 +40,6 @@ def render(content: Content, language: Language) -> str:
         curve=content.plan and Markup(as_svg(budget_figure(content.plan.curve), "budget")),  # noqa: S704 -- drawn here
         ages=_ages(content),
         drift_threshold=THRESHOLD,
-    )
-
-
-def environment() -> Environment:
-    """Return the templates: everything is escaped, and a name that is not there is an error."""
-    return Environment(
-        loader=PackageLoader("serving"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )
 
 

@@ -1,0 +1,1 @@
+"""The console: pages for people, served beside the calls for systems."""

@@ -1,0 +1,82 @@
+"""The console in a real browser: by keyboard alone, on a phone and a desk, with nothing logged."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from browser import asked_of_network, open_browser, overflowing, resize
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.keys import Keys
+
+pytestmark = pytest.mark.system
+
+PAGES = ("", "member", "member?id=m002", "member?id=%3Cscript%3E", "segments", "alerts", "nowhere")
+
+
+@pytest.fixture(scope="module")
+def browser(service: httpx.Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """A browser signed in without a mouse."""
+    with open_browser(tmp_path_factory.mktemp("profile")) as chrome:
+        chrome.get(f"{service.base_url}/console")
+        key = service.headers["Authorization"].removeprefix("Bearer ")
+        chrome.switch_to.active_element.send_keys(key, Keys.ENTER)
+        assert chrome.find_elements("css selector", "nav")
+        yield chrome
+
+
+def at(service: httpx.Client, page: str) -> str:
+    return f"{service.base_url}/console/{page}"
+
+
+def test_a_member_is_found_by_keyboard(browser: Chrome, service: httpx.Client) -> None:
+    browser.get(at(service, "member"))
+    browser.switch_to.active_element.send_keys("m002", Keys.ENTER)
+    assert browser.find_element("css selector", "h2").text == "m002"
+    bars = browser.find_elements("css selector", "svg .raises, svg .lowers")
+    assert len(bars) > 3
+    assert all(bar.size["height"] > 5 for bar in bars)
+
+
+def test_the_first_tab_leads_to_the_content(browser: Chrome, service: httpx.Client) -> None:
+    browser.get(at(service, "segments"))
+    browser.switch_to.active_element.send_keys(Keys.TAB)
+    skip = browser.switch_to.active_element
+    assert skip.get_attribute("class") == "skip"
+    assert skip.location["x"] >= 0
+    skip.send_keys(Keys.ENTER)
+    assert browser.switch_to.active_element.get_attribute("id") == "content"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("width", [390, 1280], ids=["phone", "desktop"])
+def test_nothing_is_wider_than_the_screen_logged_or_loaded_from_elsewhere(
+    browser: Chrome, service: httpx.Client, width: int, language: str
+) -> None:
+    resize(browser, width)
+    browser.get_log("performance")
+    for page in PAGES:
+        browser.get(at(service, f"{page}{'&' if '?' in page else '?'}lang={language}"))
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width, page
+        assert overflowing(browser) == [], page
+    refused = [entry["message"] for entry in browser.get_log("browser")]
+    assert all("404 (Not Found)" in message for message in refused), refused
+    assert all(url.startswith(str(service.base_url)) for url in asked_of_network(browser))
+
+
+def test_it_prints_on_a4_and_heeds_the_dark(browser: Chrome, service: httpx.Client) -> None:
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    browser.get(at(service, "member?id=m002"))
+    seen = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert seen == "rgb(18, 24, 31)"
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.69})
+    assert len(printed["data"]) > 10_000
+
+
+def test_pausing_and_resuming_take_one_button_each(browser: Chrome, service: httpx.Client) -> None:
+    browser.get(at(service, "?lang=en"))
+    browser.find_element("css selector", "form[action$=pause] button").click()
+    assert "Paused since" in browser.find_element("tag name", "main").text
+    browser.find_element("css selector", "form[action$=resume] button").click()
+    assert "Paused since" not in browser.find_element("tag name", "main").text
