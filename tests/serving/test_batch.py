@@ -74,6 +74,19 @@ def test_the_expected_result_adds_up_what_the_effects_say_of_those_who_are_recom
     assert expected.net_value_low < expected.net_value < expected.net_value_high
 
 
+def test_money_enough_buys_what_is_recommended_and_brings_what_is_expected_of_that(programme, summary, tmp_path):
+    file = tmp_path / "plan.csv"
+    settings = {"bundle_folder": programme.path("bundle"), "step": lambda _: None}
+    record = jobs.plan(programme, AS_OF, 1e9, file, **settings).record
+    decisions = pd.read_parquet(summary.file)
+    sent = decisions[decisions["recommended_incentive"].notna() & (decisions["assigned_by"] != "holdout")]
+    planned = pd.read_csv(file)
+    pairs = set(zip(sent["member_id"], sent["recommended_incentive"], strict=True))
+    assert set(zip(planned["member_id"], planned["incentive_id"], strict=True)) <= pairs
+    assert record["net_value"] >= summary.expected.net_value - 1e-6
+    assert (record["members"], record["cost"]) == (len(planned), pytest.approx(record["full_cost"]))
+
+
 def test_the_same_as_of_again_in_other_chunks_replaces_and_says_the_same(programme, out, summary):
     first = pd.read_parquet(summary.file)
     before = stored(programme, first["member_id"])
