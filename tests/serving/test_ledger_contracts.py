@@ -109,15 +109,15 @@ def test_each_item_of_any_call_is_answered_in_order_or_the_call_refused(answers,
     orders = rows(order_id=IDS, member_id=IDS, ordered_at=TIMES, net_amount=NUMBERS)
     offers = rows(offer_id=IDS, member_id=IDS, incentive_id=IDS | st.just("coupon_20"), assigned_at=TIMES)
     outcomes = rows(outcome_id=IDS, offer_id=IDS, redeemed_at=TIMES, cost_amount=NUMBERS)
-    for path, name, sent, contract in (
-        ("/v1/events", "orders", orders, EventsAnswer),
-        ("/v1/offers", "offers", offers, OffersAnswer),
-        ("/v1/outcomes", "outcomes", outcomes, OutcomesAnswer),
+    for path, name, identifier, sent, contract in (
+        ("/v1/events", "orders", "order_id", orders, EventsAnswer),
+        ("/v1/offers", "offers", "offer_id", offers, OffersAnswer),
+        ("/v1/outcomes", "outcomes", "outcome_id", outcomes, OutcomesAnswer),
     ):
         response = post(answers, path, {name: sent})
         assert response.status_code in (200, 422), response.text
         if response.status_code == 200:
             told = getattr(contract.model_validate(response.json()), name)
-            assert [item.id for item in told] == [next(iter(row.values())) for row in sent]
+            assert [item.id for item in told] == [row[identifier] for row in sent]
         else:
             ErrorAnswer.model_validate(response.json())
