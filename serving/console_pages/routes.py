@@ -25,6 +25,7 @@ from serving.routes import run
 View = Callable[[Visit], Page | Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+MAX_FORM_BYTES: Final = 16 * 1024
 STYLES: Final = Path(__file__).parents[1] / "templates" / "console" / "console.css"
 _STALE: Final = (
     "This form is too old. Go back, load the page again, and try once more.",
@@ -149,7 +150,7 @@ class Console:
 
 def mount(pool: ThreadPoolExecutor) -> Mount:
     """Return the console as a route of the application; it is no part of the contract for systems."""
-    return Mount(PATH, routes=Console(pool).routes())
+    return Mount(PATH, routes=Console(pool).routes(), max_body_size=MAX_FORM_BYTES)
 
 
 def _answer(view: View, visit: Visit) -> Response:

@@ -17,6 +17,7 @@ from web import application
 from features.schemas import EVENTS
 from serving.answers import Answers, open_answers
 from serving.bundle import save_bundle
+from serving.console_pages.routes import MAX_FORM_BYTES
 from serving.console_pages.timeline import _EVENTS, timeline
 from serving.console_pages.waterfall import waterfall
 from serving.database import Database
@@ -291,6 +292,11 @@ def test_one_who_asks_too_often_is_told_when_to_come_back(house):
 def test_only_forms_are_taken_and_the_contract_for_systems_knows_nothing_of_pages(house):
     assert house.visit("admin").ask("POST", "/console/pause", json={}).status_code == 415
     assert not [path for path in house.app.openapi()["paths"] if path.startswith("/console")]
+
+
+def test_a_form_too_large_is_refused_unread(house):
+    response = house.visit().ask("POST", "/console/sign-in", data={"token": "x" * MAX_FORM_BYTES})
+    assert response.status_code == 413
 
 
 def test_styles_are_served_by_the_console_itself(house):
