@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -55,14 +55,26 @@ class Plan:
 class _Candidates:
     """What each member may be sent: the cheapest that works and what is recommended, one row per member.
 
-    ``arm`` and ``incentive`` are '' and ``net`` is missing where there is none.
+    Attributes
+    ----------
+    told
+        As of :func:`serving.outlook.expectations`.
+    place
+        Row of ``told``, -1 where there is none.
+    net
+        Expected net value, missing where the member may not be sent it.
+    weight
+        Each member's, see :func:`serving.outlook.weights`.
     """
 
-    arm: np.ndarray
-    incentive: np.ndarray
-    cost: np.ndarray
+    told: pd.DataFrame
+    place: np.ndarray
     net: np.ndarray
     weight: np.ndarray
+
+    def of(self, name: str) -> np.ndarray:
+        """Look up a number of ``told`` for every candidate."""
+        return np.asarray(np.append(self.told[name].to_numpy(), np.nan)[self.place])
 
 
 @dataclass(frozen=True)
@@ -110,18 +122,17 @@ def plan_budget(
     )
     rules, today = programme.guardrails, programme.local_date(as_of)
     held = in_holdout(members["member_id"], as_of=today, share=rules.holdout_share, seed=rules.seed)
-    told = expectations(policy, programme)
-    candidates = _candidates(members, cheapest, recommended, held, told)
+    candidates = _candidates(members, cheapest, recommended, held, expectations(policy, programme))
     solver = _Solver(candidates, programme)
     everything = solver.solve(np.inf, solver.incentives)
     best = solver.solve(budget, everything.sent)
     budgets = [share * everything.cost for share in CURVE_SHARES]
 
     def outlook_of(solution: _Solution) -> Outlook:
-        return outlook(_sent(members, candidates, solution.chosen), policy, programme)
+        return outlook(_sent(candidates, solution.chosen), policy, programme)
 
     return Plan(
-        offers=_offers(members, candidates, best.chosen, told, programme),
+        offers=_offers(members, candidates, best.chosen, programme),
         outlook=outlook_of(best),
         multiplier=best.multiplier,
         full_cost=everything.cost,
@@ -141,7 +152,8 @@ class _Solver:
         self._candidates = candidates
         self._setup = {one.id: one.setup_cost for one in programme.incentives}
         self._steps: dict[frozenset[str], Steps] = {}
-        self.incentives = frozenset(np.unique(candidates.incentive[~np.isnan(candidates.net)]).tolist())
+        found = np.unique(candidates.place[~np.isnan(candidates.net)])
+        self.incentives = frozenset(candidates.told["incentive_id"].iloc[found])
 
     def solve(self, budget: float, incentives: frozenset[str]) -> _Solution:
         """Choose for every member among the candidates that are of these incentives."""
@@ -163,8 +175,11 @@ class _Solver:
 
     def _frontier(self, incentives: frozenset[str]) -> Steps:
         if incentives not in self._steps:
-            net = np.where(np.isin(self._candidates.incentive, list(incentives)), self._candidates.net, np.nan)
-            self._steps[incentives] = frontier_steps(cost=np.maximum(self._candidates.cost, SMALLEST_COST), value=net)
+            is_open = np.append(self._candidates.told["incentive_id"].isin(incentives), False)[self._candidates.place]
+            self._steps[incentives] = frontier_steps(
+                cost=np.maximum(self._candidates.of("cost"), SMALLEST_COST),
+                value=np.where(is_open, self._candidates.net, np.nan),
+            )
         return self._steps[incentives]
 
 
@@ -176,38 +191,30 @@ def _candidates(
     weight[advised] = weights(
         members.loc[advised, "value_if_active"], weight[advised], members.loc[advised, "policy_segment"]
     )
-    columns = [
-        members[["policy_segment"]].assign(arm=arm).merge(told, how="left", on=["policy_segment", "arm"])
+    places = told[["policy_segment", "arm"]].assign(place=np.arange(len(told)))
+    found = [
+        members[["policy_segment"]].assign(arm=arm).merge(places, how="left", on=["policy_segment", "arm"])["place"]
         for arm in (cheapest, recommended)
     ]
-    cost, margin = (np.column_stack([column[name] for column in columns]) for name in ("cost", "margin"))
-    arm, incentive = (
-        np.column_stack([column[name].fillna("").to_numpy(object) for column in columns])
-        for name in ("arm", "incentive_id")
-    )
-    net = margin * weight.to_numpy()[:, None] - cost
-    return _Candidates(arm, incentive, cost, np.where(held[:, None], np.nan, net), weight.to_numpy())
+    place = np.column_stack([column.fillna(-1).to_numpy(dtype=int) for column in found])
+    known = _Candidates(told, place, np.full(place.shape, np.nan), weight.to_numpy())
+    net = known.of("margin") * known.weight[:, None] - known.of("cost")
+    return replace(known, net=np.where(held[:, None], np.nan, net))
 
 
-def _sent(members: pd.DataFrame, candidates: _Candidates, chosen: np.ndarray) -> pd.DataFrame:
+def _sent(candidates: _Candidates, chosen: np.ndarray) -> pd.DataFrame:
     rows = np.flatnonzero(chosen != NOTHING)
-    each = pd.DataFrame(
-        {
-            "policy_segment": members["policy_segment"].iloc[rows].to_numpy(),
-            "arm": candidates.arm[rows, chosen[rows]],
-            "weight": candidates.weight[rows],
-        }
-    )
-    groups = each.groupby(["policy_segment", "arm"], as_index=False)
-    return groups.agg(members=("weight", "size"), weight=("weight", "sum"))
+    places, every = candidates.place[rows, chosen[rows]], len(candidates.told)
+    members = np.bincount(places, minlength=every)
+    weight = np.bincount(places, candidates.weight[rows], minlength=every)
+    return candidates.told[["policy_segment", "arm"]].assign(members=members, weight=weight)[members > 0]
 
 
-def _offers(
-    members: pd.DataFrame, candidates: _Candidates, chosen: np.ndarray, told: pd.DataFrame, programme: Programme
-) -> pd.DataFrame:
+def _offers(members: pd.DataFrame, candidates: _Candidates, chosen: np.ndarray, programme: Programme) -> pd.DataFrame:
     rows = np.flatnonzero(chosen != NOTHING)
+    told = candidates.told.iloc[candidates.place[rows, chosen[rows]]].reset_index(drop=True)
+    incentives, channels = named_arms(told["arm"], programme)
     offers = members.iloc[rows][["member_id", "policy_segment"]].reset_index(drop=True)
-    offers = offers.assign(arm=pd.array(candidates.arm[rows, chosen[rows]], dtype="str"))
-    offers["incentive_id"], offers["channel"] = named_arms(offers["arm"], programme)
-    known = told[["policy_segment", "arm", "evidence", "cost"]].rename(columns={"cost": "expected_cost"})
-    return offers.merge(known, how="left", on=["policy_segment", "arm"], validate="m:1").drop(columns="arm")
+    return offers.assign(
+        incentive_id=incentives, channel=channels, evidence=told["evidence"], expected_cost=told["cost"]
+    )
