@@ -182,10 +182,12 @@ class Writer:
         """Say what a reason to send nothing means."""
         return self(*_NO_OFFER[code][1])
 
-    def incentive(self, incentive_id: str) -> str:
-        """Name an incentive; one the programme no longer has keeps its id."""
-        found = (i for i in self.programme.incentives if i.id == incentive_id)
-        return next((self(i.name_en, i.name_zh) for i in found), incentive_id)
+    def incentive(self, name: str) -> str:
+        """Name an incentive or an arm by its id, an arm with its channel; what the programme no longer has keeps it."""
+        incentives, arms = self.programme.incentives, self.programme.arms
+        own = {arm.id: f"{self(arm.name_en, arm.name_zh)} ({arm.channel})" for arm in arms}
+        own |= {incentive.id: self(incentive.name_en, incentive.name_zh) for incentive in incentives}
+        return own.get(name, name)
 
     def _days(self, texts: Bilingual) -> str:
         states = self.programme.states

@@ -7,6 +7,7 @@ from datetime import date
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from features.programme import Programme
 from serving.answers import Answers
 from serving.console_pages.timeline import timeline
 from serving.console_pages.visit import Page, Visit, go
@@ -77,6 +78,7 @@ def member(visit: Visit) -> Page:
         "asked": member_id,
         "scored": scored,
         "recommended": recommended,
+        "chosen": recommended and _arm(recommended, visit.answers.programme),
         "reach": _reach(recommended.considered if recommended else []),
         "steps": _steps(visit.answers, scored),
         "timeline": timeline(member_id, visit.answers.programme, visit.write),
@@ -88,6 +90,14 @@ def _recommended(visit: Visit, member_id: str) -> RecommendedItem | None:
     request = RecommendRequest(member_ids=[member_id])
     [found] = visit.answers.recommend(request, request_id=visit.request_id).results
     return found if isinstance(found, RecommendedItem) else None
+
+
+def _arm(recommended: RecommendedItem, programme: Programme) -> str | None:
+    """Return what is recommended as evidence names it: the incentive by its channel."""
+    by_name: dict[tuple[str | None, str | None], str] = {
+        (one.id, arm.channel): arm.id for one in programme.incentives for arm in one.arms
+    }
+    return by_name.get((recommended.recommended_incentive, recommended.channel))
 
 
 def _steps(answers: Answers, scored: ScoredItem) -> list[Step]:

@@ -14,6 +14,7 @@ from builders import AS_OF, small_programme
 from conftest import Published
 from web import application
 
+from features.programme import Incentive, Programme
 from features.schemas import EVENTS
 from serving.answers import Answers, open_answers
 from serving.bundle import save_bundle
@@ -233,6 +234,20 @@ def test_a_member_is_shown_as_decided(house, published):
     effects = [e for e in published.policy_table.effects if e.policy_segment == record.policy_segment]
     assert effects
     assert all(f'rowheader">{write.incentive(effect.incentive_id)}</th>' in page for effect in effects)
+
+
+def test_what_is_recommended_is_marked_among_what_was_considered(house, published):
+    record = next(record for record in published.records.values() if record.recommended_incentive)
+    page = house.visit("score").get(f"/console/member?id={record.member_id}").text
+    assert page.count('data-label="Verdict">Recommended</td>') == 1
+
+
+def test_an_incentive_with_several_channels_is_named_with_each():
+    channels = [{"channel": "sms", "contact_cost": 0.5}, {"channel": "email", "contact_cost": 0.1}]
+    gift = Incentive.model_validate({"id": "gift", "name_en": "Gift", "name_zh": "礼物", "channels": channels})
+    programme = Programme.model_construct(incentives=(gift,))
+    named = [Writer("en", programme).incentive(name) for name in ("gift", "gift@sms", "gone")]
+    assert named == ["Gift", "Gift (sms)", "gone"]
 
 
 def test_both_languages_are_spoken_and_the_one_asked_for_is_kept(house):
