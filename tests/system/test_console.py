@@ -17,10 +17,11 @@ PAGES = ("", "member", "member?id=m002", "member?id=%3Cscript%3E", "segments", "
 def browser(service: httpx.Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """A browser signed in without a mouse."""
     with open_browser(tmp_path_factory.mktemp("profile")) as chrome:
+        chrome.implicitly_wait(20)  # for what the next page shows
         chrome.get(f"{service.base_url}/console")
         key = service.headers["Authorization"].removeprefix("Bearer ")
         chrome.switch_to.active_element.send_keys(key, Keys.ENTER)
-        assert chrome.find_elements("css selector", "nav")
+        chrome.find_element("css selector", "nav")
         yield chrome
 
 
@@ -77,6 +78,8 @@ def test_it_prints_on_a4_and_heeds_the_dark(browser: Chrome, service: httpx.Clie
 def test_pausing_and_resuming_take_one_button_each(browser: Chrome, service: httpx.Client) -> None:
     browser.get(at(service, "?lang=en"))
     browser.find_element("css selector", "form[action$=pause] button").click()
+    resume = browser.find_element("css selector", "form[action$=resume] button")
     assert "Paused since" in browser.find_element("tag name", "main").text
-    browser.find_element("css selector", "form[action$=resume] button").click()
+    resume.click()
+    browser.find_element("css selector", "form[action$=pause] button")
     assert "Paused since" not in browser.find_element("tag name", "main").text
