@@ -252,7 +252,7 @@ def serve(
 
 @app.command()
 def bento(
-    out: Annotated[Path, typer.Argument(help="Folder to make; `bentoml build FOLDER` makes a Bento of it.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make; `bentoml build` makes a Bento in it.")],
     programme: ProgrammeOption = PROGRAMME_FILE,
     bundle: Annotated[
         Path | None, typer.Option(help="Folder of a model bundle; default: the registry's champion.")
@@ -263,7 +263,7 @@ def bento(
         from serving.bento import lay_out
 
         model = lay_out(programme, out, bundle)
-        report.say(f"model {model} and what serves it are in {out}; build with: bentoml build {out}")
+        report.say(f"model {model} and what serves it are in {out}; build with: cd {out} && bentoml build")
 
 
 app.add_typer(keys_app, name="keys")

@@ -1,13 +1,12 @@
 """A Bento serves from its own folder, without MLflow, Optuna or training."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from builders import history_of
+from builders import AS_OF, history_of
 from processes import answering, free_port
 
 from features.errors import RefusedError
@@ -50,7 +49,7 @@ def test_it_serves_what_was_built_from_its_own_folder(published, tmp_path, monke
     for name, value in {"BENTOML_HOME": tmp_path / "home", KEYS_VARIABLE: NO_KEYS, "PYTHONPATH": elsewhere}.items():
         monkeypatch.setenv(name, str(value))
     bentoml = [sys.executable, "-m", "bentoml"]
-    built = subprocess.run([*bentoml, "build", out, "--output", "tag"], capture_output=True, text=True, env=os.environ)
+    built = subprocess.run([*bentoml, "build", "--output", "tag"], capture_output=True, text=True, cwd=out)
     assert built.returncode == 0, built.stderr
     tag = built.stdout.strip().splitlines()[-1].removeprefix("__tag__:")
     port = free_port()
@@ -59,6 +58,8 @@ def test_it_serves_what_was_built_from_its_own_folder(published, tmp_path, monke
         model = ModelAnswer.model_validate(client.get("/v1/model").json())
         assert (model.model_version, model.policy_version) == (published.bundle.version, published.policy_table.version)
         history = history_of(next(iter(published.records)), published.frames)
-        answer = ScoreAnswer.model_validate(client.post("/v1/score", json={"histories": [history]}).json())
+        answer = ScoreAnswer.model_validate(
+            client.post("/v1/score", json={"histories": [history], "as_of": AS_OF}).json()
+        )
         assert answer.results[0].decision.member_id == history["member_id"]
     assert list((Path(tmp_path) / "home").rglob("var/winback.db"))
