@@ -73,6 +73,7 @@ def ours(members: int) -> Seconds:
     """Run the weekly job, from raw tables to published decisions."""
     import serving.batch as batch
     import serving.decisions as decisions
+    import serving.engines as engines
 
     spent: Seconds = defaultdict(float)
 
@@ -87,11 +88,11 @@ def ours(members: int) -> Seconds:
 
     timed(batch, "load", "read and check tables")
     timed(batch, "spans", "divide members")
-    timed(batch, "candidates", "features")
+    timed(engines, "candidates", "features")
     timed(decisions, "score", "scores")
     timed(decisions, "_reasons", "SHAP and reasons")
-    timed(batch, "decide", "decide, with scores and reasons")
-    timed(batch, "decision_table", "check decisions")
+    timed(engines, "decide", "decide, with scores and reasons")
+    timed(engines, "decision_table", "check decisions")
     timed(batch, "publish", "publish")
     timed(batch.Store, "add", "load into the store")
     timed(batch.Parts, "write", "write parts")
