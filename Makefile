@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-full lint format bench-quality bench-automl bench-families bench-demo bench-batch bench-evidence bench-service check-airflow docs site constraints clean
+.PHONY: help demo serve test coverage test-full lint format bench-quality bench-automl bench-families bench-demo bench-batch bench-evidence bench-service check-airflow docs site constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ serve: $(STAMP)  ## answer this machine on 127.0.0.1:3000, without keys
 	$(BIN)/winback serve --no-keys
 
 test: $(STAMP) lint  ## the core suite: Python only
+	$(PYTEST) -n 2 --dist loadfile -m "not system and not long"
+
+coverage: $(STAMP)  ## the core suite, and which lines and branches it reaches; slower
 	$(PYTEST) -n 2 --dist loadfile -m "not system and not long" --cov --cov-report=term
 
 test-full: $(if $(SKIP_CORE),$(STAMP),test)  ## adds long tests and those that need system packages, and installs these

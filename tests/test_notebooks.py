@@ -9,14 +9,11 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-LONG = ("03_train_and_compare", "04_incentives")
-"""Notebooks that train or simulate so much that they take minutes."""
-
-MARKED = [pytest.param(file, marks=pytest.mark.long if file.stem in LONG else (), id=file.stem) for file in NOTEBOOKS]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:zmq", "ignore:Proactor:RuntimeWarning")
-@pytest.mark.parametrize("file", MARKED)
+@pytest.mark.long
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
 def test_notebooks_run_from_top_to_bottom(file: Path) -> None:
     notebook = nbformat.read(file, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(file.parent)}}).execute()

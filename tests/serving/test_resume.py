@@ -230,7 +230,7 @@ def assert_killed_and_resumed(programme: Programme, moment: int, uninterrupted: 
     assert hidden(programme) == []
 
 
-@pytest.mark.parametrize("share", [0.5, 0.95])
+@pytest.mark.parametrize("share", [0.5, pytest.param(0.95, marks=pytest.mark.long)])
 def test_a_killed_run_is_gone_on_with_and_readers_see_one_publication_whole(
     programme, uninterrupted, moments_of_a_run, share
 ):

@@ -149,6 +149,7 @@ def pair(loaded: Loaded, programme: Programme, as_of: datetime) -> tuple[list[Sn
     return build_snapshots(loaded.tables, as_of, programme), observe(loaded.tables, as_of, programme)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "as_of"), [("cdnow", "1997-10-01"), ("complete_journey", "2017-12-02")])
 def test_public_data_pass(name, as_of, tmp_path):
     programme = load_programme(REPOSITORY / "programmes" / f"{name}.toml")
