@@ -28,7 +28,8 @@ from rich.console import Console
 from features.programme import load_programme
 from serving.console import rows_table
 from serving.contracts import ScoreRequest
-from serving.histories import decide_histories
+from serving.histories import from_histories
+from serving.known import decide_known
 from serving.registry import resolve_bundle, resolve_policy_table
 
 ROOT = Path(__file__).parents[1]
@@ -183,7 +184,7 @@ def where_time_goes(shop: Shop, calls: int = 20) -> list[dict[str, Any]]:
 
     def call() -> None:
         asked = ScoreRequest.model_validate_json(body)
-        decide_histories(asked.histories or (), as_of, bundle, policy, programme)
+        decide_known(from_histories(asked.histories or (), as_of, programme), bundle, policy, programme)
 
     call()
     profile = cProfile.Profile()
