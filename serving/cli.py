@@ -165,6 +165,25 @@ def release(
 
 
 @app.command()
+def changes(
+    out: Annotated[Path, typer.Option(help="CSV or Parquet file for the members whose decision changed.")],
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Date of the decisions; default: the latest published.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Date of those to compare with; default: the ones published before.")
+    ] = None,
+    decisions: Annotated[Path, typer.Option(help="Folder that `winback score` published to.")] = Path("out/decisions"),
+    json: JsonOption = None,
+) -> None:
+    """Write the decisions that differ from those published before in anything a CRM acts on."""
+    with command(json) as report:
+        from serving.changes import write_changes
+
+        report.show(write_changes(decisions, as_of, since, out))
+
+
+@app.command()
 def plan(
     budget: Annotated[float, typer.Option(min=0, help="What offers may be expected to cost, set-up included.")],
     programme: ProgrammeOption = PROGRAMME_FILE,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 
-from features.errors import InputError
 from features.programme import Language, Programme
 from features.sources import Loaded
 from serving.jobs import JobResult
@@ -56,7 +54,7 @@ def write_report(
     InputError
         If the as_of is no date.
     """
-    now, before = find_publications(decisions, _day(as_of))
+    now, before = find_publications(decisions, as_of)
     tongue = language or programme.language
     bundle, policy = resolve_bundle(programme, bundle_folder), resolve_policy_table(programme)
     loaded = loaded or load(programme, step)
@@ -88,10 +86,3 @@ def _replaced(content: Content) -> tuple[str, ...]:
         else ()
     )
     return model + policy
-
-
-def _day(as_of: str | None) -> date | None:
-    try:
-        return None if as_of is None else date.fromisoformat(as_of)
-    except ValueError as error:
-        raise InputError(f"{as_of!r} is not a date; write it as 2026-01-31") from error

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.dataset as ds
 from pydantic import ValidationError
 
-from features.errors import RefusedError
+from features.errors import InputError, RefusedError
 from serving.summary import RunSummary
 
 SUMMARY: Final = "_summary.json"
@@ -37,16 +37,18 @@ class Publication:
         return read
 
 
-def find_publications(decisions: Path, as_of: date | None) -> tuple[Publication, Publication | None]:
+def find_publications(decisions: Path, as_of: date | str | None) -> tuple[Publication, Publication | None]:
     """Return the publication of an as_of, by default the latest, and the one before it, if there is one.
 
     Raises
     ------
+    InputError
+        If the as_of is no date.
     RefusedError
         If there is none of that as_of.
     """
     dates = published_dates(decisions)
-    wanted = as_of or max(dates, default=None)
+    wanted = _date(as_of) if isinstance(as_of, str) else as_of or max(dates, default=None)
     if wanted is None or wanted not in dates:
         what = "decisions" if wanted is None else f"decisions as of {wanted}"
         raise RefusedError(f"no {what} in {decisions}; run `winback score` first, or name its folder with --decisions")
@@ -59,6 +61,13 @@ def published_dates(decisions: Path) -> list[date]:
     return [
         date.fromisoformat(file.parent.name.removeprefix("as_of=")) for file in decisions.glob(f"as_of=*/{SUMMARY}")
     ]
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"{text!r} is not a date; write it as 2026-01-31") from error
 
 
 def _open(decisions: Path, as_of: date) -> Publication:
