@@ -7,6 +7,7 @@ therefore sees last week's decisions or this week's, whole, whatever happens to 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -20,7 +21,7 @@ from features.errors import RefusedError
 from features.programme import Programme
 from serving import runs
 from serving.bulk import load_rows, with_json
-from serving.database import METADATA, Database, StoreError, open_database, owner_of
+from serving.database import METADATA, Database, StoreError, one_at_a_time, open_database, owner_of
 from serving.records import DecisionRecord
 from serving.runs import Chunk, Pins
 
@@ -119,7 +120,7 @@ class Store:
         RefusedError
             If the send list of that date is released.
         """
-        with self._database.writing() as connection:
+        with self._deciding() as connection:
             if runs.is_released(connection, self._ids(_PUBLISHED).where(_publications.c.as_of == as_of)):
                 raise RefusedError(f"the send list of {as_of} is released, so its decisions stand as they are")
             found = runs.unfinished(connection, self._ids(_STAGED, _PUBLISHED), pins)
@@ -156,7 +157,7 @@ class Store:
             If another run has begun since and taken this one's place.
         """
         this = _publications.c.id == publication_id
-        with self._database.writing() as connection:
+        with self._deciding() as connection:
             published = connection.execute(sa.select(_publications).where(this, self._own(_PUBLISHED))).mappings()
             if found := published.one_or_none():
                 return _publication(found)
@@ -174,7 +175,7 @@ class Store:
 
     def finish(self, publication_id: int, *, keep: int) -> None:
         """Enter that a run has nothing left to do; keep the latest publications and clear away what nobody reads."""
-        with self._database.writing() as connection:
+        with self._deciding() as connection:
             runs.finish(connection, publication_id)
             latest = self._ids(_PUBLISHED).order_by(_publications.c.as_of.desc(), _publications.c.id.desc())
             kept = connection.execute(latest.limit(keep)).scalars().all()
@@ -190,7 +191,7 @@ class Store:
         RefusedError
             If nothing is published as of that date.
         """
-        with self._database.writing() as connection:
+        with self._deciding() as connection:
             query = self._ids(_PUBLISHED).where(_publications.c.as_of == as_of)
             found: int | None = connection.execute(query).scalar_one_or_none()
             if found is None:
@@ -209,7 +210,7 @@ class Store:
     def discard(self, publication_id: int) -> None:
         """Remove a staged publication."""
         staged = (_publications.c.id == publication_id) & self._own(_STAGED)
-        with self._database.writing() as connection:
+        with self._deciding() as connection:
             connection.execute(sa.update(_publications).where(staged).values(status=_REMOVED))
         self.clear()
 
@@ -251,6 +252,13 @@ class Store:
             return None, {}
         records = [_record(row["record"]) for row in rows if row["record"] is not None]
         return _publication(rows[0]), {record.member_id: record for record in records}
+
+    @contextmanager
+    def _deciding(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that alone decides which of the owner's publications stand."""
+        with self._database.writing() as connection:
+            one_at_a_time(connection, f"publications of {self._owner}")
+            yield connection
 
     def _latest(self, *columns: Any) -> sa.Select:
         published = sa.select(*columns).where(self._own(_PUBLISHED))

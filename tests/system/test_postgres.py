@@ -10,9 +10,9 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,6 +34,7 @@ from serving.database import METADATA, Database, StoreError
 from serving.ledger import Budget, Entry, Ledger
 from serving.ledger_contracts import NewEvent
 from serving.ledger_writing import watch, write_activity
+from serving.loading import load
 from serving.registry import policy_file
 from serving.store import Publication, Store, open_store
 
@@ -222,6 +223,30 @@ def test_two_publications_of_an_as_of_at_once_end_whole(store, database):
     assert decisions_stored(database) == 1
 
 
+def test_finishing_a_publication_keeps_one_that_takes_its_place_meanwhile(store, database):
+    first = stage(store, MONDAY, decision("m1"))
+    store.publish(first)
+    second = stage(store, MONDAY, decision("m2"))
+    finishing = threading.get_ident()
+    waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+
+    def publish_second(_, __, statement: str, *___) -> None:
+        if threading.get_ident() == finishing and statement.startswith("UPDATE publications"):
+            publishing.append(pool.submit(other.publish, second))
+            while not (publishing[0].done() or run(database, waiting)):
+                time.sleep(0.01)
+
+    publishing: list[Future] = []
+    with closing(Store(Database(database))) as other, ThreadPoolExecutor(1) as pool:
+        sa.event.listen(sa.Engine, "before_cursor_execute", publish_second)
+        try:
+            store.finish(first, keep=8)
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", publish_second)
+        publishing[0].result(timeout=60)
+    assert store.read(["m1", "m2"])[1] == {"m2": decision("m2")}
+
+
 def test_several_that_open_an_empty_database_at_once_find_it_laid_out(database):
     all_at_once = threading.Barrier(4)
 
@@ -334,5 +359,7 @@ def test_what_comes_in_moves_scores_raises_alerts_and_is_in_the_next_run(program
         paused = answers.score(request, request_id="test").results[0]
         answers.switch.resume()
         assert (paused.source, paused.decision.no_offer_reason) == ("recomputed", "paused")
-        score_programme(everybody, tmp_path / "out", as_of=str(date.today()), bundle_folder=tmp_path / "bundle")
-        assert answers.score(request, request_id="test").results[0].decision.as_of == date.today().isoformat()
+        today = programme.local_date(datetime.now(UTC).replace(tzinfo=None))
+        score_programme(everybody, tmp_path / "out", as_of=str(today), bundle_folder=tmp_path / "bundle")
+        assert answers.published([member])[1][member].as_of == today.isoformat()
+        assert "e1" in set(load(everybody, print).tables.events.event_id.to_pyarrow().to_pylist())
