@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from features.programme import Horizons, Programme, load_programme, parse_programme
 from features.sources import Loaded, load_tables, tables_from_frames
 from training.demo_data import write_dataset
 from training.simulator import simulate
+from training.snapshots import Snapshot
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"cdnow": "data/cdnow", "complete_journey": "demo/complete_journey"}
@@ -104,10 +106,20 @@ def _tafeng(data: Path) -> tuple[Programme, Loaded]:
     return programme, tables_from_frames(programme, orders=orders)
 
 
-def possible_cases() -> Iterator[tuple[Case, Path | None]]:
+def fewer(snapshot: Snapshot, most: int) -> Snapshot:
+    """Draw at most so many members; always the same."""
+    members = len(snapshot.features)
+    rows = np.sort(np.random.default_rng(0).permutation(members)[:most])
+    features, priors, happened = (
+        frame.iloc[rows].reset_index(drop=True) for frame in (snapshot.features, snapshot.priors, snapshot.labels)
+    )
+    return replace(snapshot, features=features, priors=priors, labels=happened)
+
+
+def possible_cases(cases: Iterable[Case] = CASES) -> Iterator[tuple[Case, Path | None]]:
     """Yield the back-tests there are data for, with the folder that DATA names; say which are left out."""
     data = Path(os.environ["DATA"]) if os.environ.get("DATA") else None
-    for case in CASES:
+    for case in cases:
         if case.data == "tafeng" and (data is None or not (data / TAFENG).exists()):
             print(f"left out: {case.name}; DATA names no folder with {TAFENG}")
         else:

@@ -13,8 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-from cases import ROOT, Case, possible_cases, prepare
+from cases import ROOT, Case, fewer, possible_cases, prepare
 from progress import Record, as_json, resumed
 from rich.console import Console
 
@@ -49,20 +48,10 @@ def ablate(case: Case, data: Path | None) -> Iterator[Record]:
 
 def _rehearse(loaded: Loaded, as_of: datetime, programme: Programme) -> Rehearsal:
     most = int(os.environ.get("MEMBERS") or MEMBERS)
-    snapshots = [_fewer(each, most) for each in build_snapshots(loaded.tables, as_of, programme)]
+    snapshots = [fewer(each, most) for each in build_snapshots(loaded.tables, as_of, programme)]
     now = observe(loaded.tables, as_of, programme)
     happened = labels(loaded.tables, as_of, programme, now.features["member_id"])
     return Rehearsal(snapshots, now, train(snapshots, now, programme), happened)
-
-
-def _fewer(snapshot: Snapshot, most: int) -> Snapshot:
-    """Draw members; always the same."""
-    members = len(snapshot.features)
-    rows = np.sort(np.random.default_rng(0).permutation(members)[:most])
-    features, priors, happened = (
-        frame.iloc[rows].reset_index(drop=True) for frame in (snapshot.features, snapshot.priors, snapshot.labels)
-    )
-    return replace(snapshot, features=features, priors=priors, labels=happened)
 
 
 def _gains(full: Rehearsal, columns: Sequence[str], programme: Programme) -> Record:

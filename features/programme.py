@@ -295,6 +295,9 @@ class Training(Settings):
 
     snapshots: Annotated[int, Field(ge=1, le=60)] = Field(6, description="most past dates to learn from")
     snapshot_step_days: Days = Field(28, description="days between them")
+    trusted_features: tuple[str, ...] = Field(
+        (), description="honest features that the leakage guard refused by name; it lets them pass"
+    )
     seed: int = Field(7, description="same seed, same data: same model")
     threads: Annotated[int, Field(ge=1)] = Field(2, description="processor cores to use")
 

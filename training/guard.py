@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import Final
 
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.errors import RefusedError
+from features.errors import InputError, RefusedError
 from features.programme import Programme
 from serving.bundle import Floats
 from training.evaluate import auc
@@ -41,6 +42,11 @@ OPEN_HORIZONS: Final = 2
 JUDGED_MEMBERS: Final = 20_000
 VALUE_BINS: Final = 32
 WEIGHT_OF_ALL: Final = 10.0
+
+HOW_TO_TRUST: Final = (
+    "; a feature that is known to be honest passes when it is named in the programme file:\n"
+    '  [training]\n  trusted_features = ["..."]'
+)
 
 
 @dataclass(frozen=True)
@@ -71,22 +77,38 @@ def refuse_leaks(snapshots: Sequence[Snapshot], now: Population, programme: Prog
     Raises
     ------
     RefusedError
-        Naming each feature that separates the label alone or whose power collapses one snapshot later, and each
-        snapshot whose label window overlaps what features have seen.
+        Naming each feature that separates the label alone or whose power collapses one snapshot later, except those
+        the programme trusts, and each snapshot whose label window overlaps what features have seen.
+    InputError
+        If the programme trusts a feature that does not exist.
     """
+    trusted = _trusted(programme.training.trusted_features, _features(now))
     overlapping = [problem for each in snapshots for problem in _overlaps(each, now, programme)]
     leaks = overlapping or [
         problem
         for earlier, later in pairwise(snapshots)
         for power in powers(earlier, later, programme.horizons.churn_days)
-        if (problem := _problem(power, programme.local_date(earlier.as_of).isoformat()))
+        if power.feature not in trusted
+        and (problem := _problem(power, programme.local_date(earlier.as_of).isoformat()))
     ]
     if leaks:
         raise RefusedError(
             "what came after has leaked into the features:\n"
             + "\n".join(f"  {leak}" for leak in dict.fromkeys(leaks))
             + "\ncheck the times of the tables they are made from, and give `recorded_at` where rows come in late"
+            + ("" if overlapping else HOW_TO_TRUST)
         )
+
+
+def _trusted(names: Sequence[str], features: Sequence[str]) -> set[str]:
+    for name in names:
+        if name not in features:
+            near = get_close_matches(name, features, n=1)
+            raise InputError(
+                f"training.trusted_features: there is no feature {name!r}; "
+                + (f"did you mean {near[0]!r}?" if near else "docs/features.md lists them")
+            )
+    return set(names)
 
 
 def powers(earlier: Snapshot, later: Snapshot, churn_days: int) -> Iterator[Power]:
@@ -143,8 +165,8 @@ def _part(snapshot: Snapshot, open_days: int) -> pd.DataFrame:
     return members.sample(JUDGED_MEMBERS, random_state=0) if len(members) > JUDGED_MEMBERS else members
 
 
-def _features(snapshot: Snapshot) -> list[str]:
-    return [str(name) for name in snapshot.features if name not in ("member_id", "as_of")]
+def _features(population: Population) -> list[str]:
+    return [str(name) for name in population.features if name not in ("member_id", "as_of")]
 
 
 def _columns(members: pd.DataFrame, name: str) -> tuple[Floats, Floats]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from builders import small_constants
 
-from features.errors import RefusedError
+from features.errors import InputError, RefusedError
 from features.programme import Programme, load_programme, parse_programme
 from features.sources import Loaded, load_tables, tables_from_frames
 from training.demo_data import write_dataset
@@ -121,6 +121,34 @@ def test_a_feature_whose_power_collapses_one_snapshot_later_is_refused_by_name(s
     leaking = [planted(each, values) for each, values in zip(snapshots, backfilled, strict=True)]
     with pytest.raises(RefusedError, match=r"unsubscribed tells who churned .*, but no more one date later"):
         refuse_leaks(leaking, now, PROGRAMME)
+
+
+def trusting(*features: str) -> Programme:
+    training = PROGRAMME.training.model_copy(update={"trusted_features": features})
+    return PROGRAMME.model_copy(update={"training": training})
+
+
+def test_a_refused_feature_passes_once_the_programme_trusts_it_and_no_other_does(snapshots, now):
+    leaking = [planted(each, each.labels["churned"]) for each in snapshots]
+    asked = replace(now, features=now.features.assign(unsubscribed=0.0))
+    with pytest.raises(RefusedError, match="trusted_features"):
+        refuse_leaks(leaking, asked, PROGRAMME)
+    refuse_leaks(leaking, asked, trusting("unsubscribed"))
+    with pytest.raises(RefusedError, match="unsubscribed alone tells who will churn"):
+        refuse_leaks(leaking, asked, trusting("recency_days"))
+
+
+def test_trusting_a_feature_excuses_no_overlap_of_labels_and_features(snapshots, now):
+    overlapping = [*snapshots[:2], replace(snapshots[2], matured_at=NOW + timedelta(days=9))]
+    with pytest.raises(RefusedError, match="labels of 2025-12-08 run until 2026-01-14") as refused:
+        refuse_leaks(overlapping, now, trusting("recency_days"))
+    assert "trusted_features" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("name", "hint"), [("recency_day", "'recency_days'"), ("xyz", "docs/features.md")])
+def test_a_trusted_feature_that_does_not_exist_is_named(snapshots, now, name, hint):
+    with pytest.raises(InputError, match=f"training.trusted_features: there is no feature '{name}'.*{hint}"):
+        refuse_leaks(snapshots, now, trusting(name))
 
 
 def test_label_windows_beyond_the_features_are_refused(snapshots, now):
