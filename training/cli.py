@@ -192,6 +192,9 @@ def backtest(
 def effects(
     programme: ProgrammeOption = PROGRAMME_FILE,
     as_of: AsOfOption = None,
+    uplift: Annotated[
+        bool, typer.Option("--uplift", help="Also test whether incentives move some members of a segment more.")
+    ] = False,
     json: JsonOption = None,
     strict: StrictOption = False,
 ) -> None:
@@ -200,7 +203,7 @@ def effects(
     def job(settings: Programme, step: Step) -> JobResult:
         from training import run
 
-        return run.effects(settings, as_of, step=step)
+        return run.effects(settings, as_of, uplift=uplift, step=step)
 
     run_job(job, programme, json, strict=strict)
 

@@ -5,6 +5,7 @@ Each reads the programme's tables unless it is handed tables already loaded.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,10 +28,13 @@ from training.fit import train as fit_models
 from training.guard import refuse_leaks
 from training.labels import days_after, known_until, longest_horizon
 from training.ladder import ladder_table
+from training.member_level import member_levels
+from training.offer_log import read_offer_log
 from training.profit import profit_table
 from training.sim_offers import Experiment
 from training.snapshots import build_snapshots, observe
 from training.tracking import log_training, log_tuning
+from training.trials import read_trials
 
 if TYPE_CHECKING:
     from training.tune import Tuned
@@ -152,8 +156,15 @@ def simulate(
     return JobResult({"files": [str(file) for file in files], "tables": rows}, {f"{out}": rows})
 
 
-def effects(programme: Programme, as_of: str | None, *, step: Step, loaded: Loaded | None = None) -> JobResult:
-    """Estimate what each incentive does and write the policy table."""
+def effects(
+    programme: Programme,
+    as_of: str | None,
+    *,
+    uplift: bool = False,
+    step: Step,
+    loaded: Loaded | None = None,
+) -> JobResult:
+    """Estimate what each incentive does and write the policy table; with ``uplift`` test whether members differ."""
     loaded = loaded or load(programme, step)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
     step(f"estimating effects from offers before {programme.local_date(instant)}")
@@ -170,12 +181,25 @@ def effects(programme: Programme, as_of: str | None, *, step: Step, loaded: Load
     }
     estimated = _rows(effects_frame(table))
     choices = [{"policy_segment": segment, **choice.model_dump()} for segment, choice in table.choices.items()]
-    shown = [{name: value for name, value in choice.items() if name != "why"} for choice in choices]
+    shown: dict[str, Any] = {
+        "policy table": [record],
+        "choices": [{name: value for name, value in choice.items() if name != "why"} for choice in choices],
+    }
+    found: dict[str, Any] = {"effects": estimated, "choices": choices}
+    if uplift:
+        found["uplift"] = shown["uplift within policy segments"] = _member_levels(loaded, programme, instant, step)
     return JobResult(
-        {**record, "effects": estimated, "choices": choices},
-        {"policy table": [record], "choices": shown},
+        {**record, **found},
+        shown,
         (*(str(finding) for finding in loaded.findings), *table.warnings),
     )
+
+
+def _member_levels(loaded: Loaded, programme: Programme, as_of: datetime, step: Step) -> list[dict[str, Any]]:
+    step("testing whether members of a segment differ in how much incentives move them")
+    logs = {"offer log": read_offer_log(loaded.tables, programme, as_of)}
+    logs |= dict(zip((trials.path for trials in programme.data.trials), read_trials(programme), strict=True))
+    return [{**asdict(judged), "says": str(judged)} for judged in member_levels(logs, programme)]
 
 
 def _tune(loaded: Loaded, as_of: datetime, programme: Programme, trials: int, step: Step) -> Tuned:
