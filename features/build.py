@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
@@ -36,7 +37,9 @@ _FEATURE_TABLE = pandera.DataFrameSchema(
 )
 
 
-def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.DataFrame:
+def build_features(
+    tables: Tables, as_of: datetime, programme: Programme, names: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Compute the FeatureTable: one row per member known before as_of, sorted by member_id.
 
     Parameters
@@ -47,6 +50,8 @@ def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.
         Naive UTC instant; nothing that happened or became known at or after it is seen.
     programme : Programme
         Gives windows, categories, journey points and the time zone.
+    names : sequence of str, optional
+        Only these features; what they do not need is not computed.
 
     Returns
     -------
@@ -58,7 +63,8 @@ def build_features(tables: Tables, as_of: datetime, programme: Programme) -> pd.
     inputs[_CLOCK] = f"SELECT TIMESTAMP '{as_of}' AS instant, DATE '{programme.local_date(as_of)}' AS today"
     given = ", ".join(f"{name} AS ({query})" for name, query in inputs.items())
     plan = _plan(programme.model_dump_json(), backend.name)
-    rows = backend.raw_sql(f"WITH {given} SELECT * FROM ({plan}) AS features ORDER BY member_id")  # noqa: S608 -- ours
+    chosen = "*" if names is None else ", ".join(["member_id", "as_of", *names])
+    rows = backend.raw_sql(f"WITH {given} SELECT {chosen} FROM ({plan}) AS features ORDER BY member_id")  # noqa: S608
     return finished(rows.df(), programme)
 
 

@@ -14,7 +14,7 @@ from serving.decisions import decide_members
 from serving.loading import as_of_or_next_day
 from training.effects import estimate_effects
 from training.fit import train
-from training.snapshots import build_snapshots, observe
+from training.snapshots import build_snapshots, most_members, observe
 
 
 def programme_for_frames(*, currency: str, name: str = "my programme", **settings: Any) -> Programme:
@@ -94,6 +94,7 @@ def decide(
         warnings.warn(str(finding), stacklevel=2)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
     snapshots = build_snapshots(loaded.tables, instant, programme)
-    bundle = train(snapshots, observe(loaded.tables, instant, programme), programme).bundle
+    now = observe(loaded.tables, instant, programme, most=most_members(programme))
+    bundle = train(snapshots, now, programme).bundle
     policy = None if offers is None else estimate_effects(loaded.tables, programme, instant)
     return decide_members(loaded.tables, instant, bundle, policy, programme)

@@ -112,7 +112,8 @@ def backtest(
     snapshots, now, happened = rehearsal.snapshots, rehearsal.now, rehearsal.happened
     scores = score(now.features, rehearsal.training.bundle)
     members = scores.assign(history_level=history_levels(now.features)).merge(happened, on="member_id", validate="1:1")
-    predictions = {OURS: scores} | {name: peer(snapshots, now) for name, peer in peers.items()}
+    typical = [each.evened() for each in snapshots]
+    predictions = {OURS: scores} | {name: peer(typical, now) for name, peer in peers.items()}
     churn = {name: churn_metrics(happened["churned"], each["churn_probability"]) for name, each in predictions.items()}
     value = {name: value_metrics(happened["value"], each["expected_value"]) for name, each in predictions.items()}
     return BacktestResult(

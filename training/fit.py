@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import lightgbm as lgb
@@ -23,6 +24,7 @@ from training.calibrate import SMALLEST_PROBABILITY, fit_calibrator
 from training.churn import CHURN, ORDERS
 from training.evaluate import churn_metrics, value_metrics
 from training.level import level_margin, share_level, value_level
+from training.sampling import Flags, equally_likely
 from training.snapshots import Population, Snapshot, same_season
 from training.spec import Growth, ModelSpec
 from training.spread import fit_spread
@@ -33,19 +35,23 @@ FEWEST_ROUNDS = 30
 PATIENCE = 40
 PROFILE_QUANTILES = tuple(np.linspace(0, 1, 11).round(1).tolist())
 
-Flags = NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
 class Rows:
-    """Members at past dates: model inputs and labels, row by row."""
+    """Members at past dates: model inputs, labels, and how many members they stand for, row by row."""
 
     inputs: pd.DataFrame
     labels: pd.DataFrame
+    weights: Floats
 
     def where(self, chosen: Flags) -> Rows:
         """Keep the chosen rows."""
-        return Rows(self.inputs[chosen], self.labels[chosen])
+        return Rows(self.inputs[chosen], self.labels[chosen], self.weights[chosen])
+
+    @property
+    def even_weights(self) -> Floats:
+        """Weights that are 1 on average, so that what they are weighed against keeps its meaning."""
+        return np.asarray(self.weights / self.weights.mean())
 
 
 @dataclass(frozen=True)
@@ -122,9 +128,10 @@ def train(
     names = informative(everything.inputs)
     specs = tuple(spec.grown(growth or {}) for spec in model_specs(programme))
     fitted = {spec.name: fit(spec, names, split, everything, now, programme) for spec in specs}
-    outcomes = split.calibrate.labels
-    held_out = _held_out(fitted, outcomes)
+    judged = equally_likely(split.calibrate.labels["member_id"], split.calibrate.weights)
+    held_out = _held_out(fitted, split.calibrate.labels)[judged]
     season = same_season(snapshots, now.as_of, programme)
+    typical = now.evened().features
     bundle = ModelBundle(
         created_at=datetime.now(UTC).replace(tzinfo=None),
         programme_name=programme.name,
@@ -137,13 +144,13 @@ def train(
         constants=now.constants,
         models={name: each.model for name, each in fitted.items()},
         calibrators={
-            spec.name: _calibrator(spec, fitted[spec.name], outcomes, now, snapshots, season)
+            spec.name: _calibrator(spec, fitted[spec.name], split.calibrate, now, snapshots, season)
             for spec in specs
             if spec.objective == "binary"
         },
-        value_spread=_spread(fitted, outcomes),
+        value_spread=_spread(fitted, split.calibrate.labels, judged),
         level_margin=level_margin(snapshots, season),
-        reference_profile={name: _profile(now.features[name]) for name in names if name in now.features},
+        reference_profile={name: _profile(typical[name]) for name in names if name in typical},
         metrics=_metrics(held_out),
     )
     return Training(_at_level(bundle, now, snapshots, season), held_out, split.out_of_time, specs)
@@ -160,6 +167,7 @@ def stack(snapshots: Sequence[Snapshot]) -> Rows:
     return Rows(
         inputs=pd.concat([_inputs(each) for each in snapshots], ignore_index=True),
         labels=pd.concat([each.labels for each in snapshots], ignore_index=True),
+        weights=np.concatenate([each.weights for each in snapshots]),
     )
 
 
@@ -226,7 +234,7 @@ def fit(
             offset=spec.offset,
             offset_weight=spec.offset_weight,
             offset_shift=shift,
-            offset_mean=float(learnt_from.inputs[spec.offset].mean()),
+            offset_mean=float(np.average(learnt_from.inputs[spec.offset], weights=learnt_from.weights)),
         ),
         held_out=_predict(spec, names, earlier, rounds, split.calibrate.inputs, shift),
         now=_predict(spec, names, final, rounds, _inputs(now), shift),
@@ -264,6 +272,7 @@ def _dataset(
     return lgb.Dataset(
         learnable.inputs[names].to_numpy(np.float64),
         _label(spec, learnable),
+        weight=learnable.even_weights,
         init_score=_start(spec, learnable.inputs, shift),
         feature_name=names,
         reference=reference,
@@ -282,10 +291,11 @@ def _level_shift(spec: ModelSpec, rows: Rows) -> float:
     if not len(label):
         return 0.0
     start = _start(spec, learnable.inputs, 0.0)
+    mean = partial(np.average, weights=learnable.weights)
     if spec.objective != "binary":
-        return float(np.log(label.mean()) - np.log(np.exp(start).mean()))
-    level = label.mean().clip(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-    return float(brentq(lambda shift: expit(start + shift).mean() - level, -100, 100))
+        return float(np.log(mean(label)) - np.log(mean(np.exp(start))))
+    level = mean(label).clip(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    return float(brentq(lambda shift: mean(expit(start + shift)) - level, -100, 100))
 
 
 def _label(spec: ModelSpec, rows: Rows) -> Floats:
@@ -312,17 +322,19 @@ def _tenth(member_ids: pd.Series) -> NDArray[np.uint64]:
 def _calibrator(
     spec: ModelSpec,
     fitted: Fitted,
-    outcomes: pd.DataFrame,
+    rows: Rows,
     now: Population,
     snapshots: Sequence[Snapshot],
     season: Snapshot | None,
 ) -> Calibrator:
-    predicted = expit(fitted.now)
+    predicted, expected = expit(fitted.now), expit(now.priors[spec.offset].to_numpy())
     return fit_calibrator(
         expit(fitted.held_out),
-        outcomes[spec.label].to_numpy(),
+        rows.labels[spec.label].to_numpy(),
         now=predicted,
-        level=share_level(predicted, now.priors[spec.offset].to_numpy(), spec, snapshots, season),
+        level=share_level(now.mean(predicted), now.mean(expected), spec, snapshots, season),
+        weights=rows.even_weights,
+        now_weights=now.weights,
     )
 
 
@@ -330,8 +342,8 @@ def _at_level(
     bundle: ModelBundle, now: Population, snapshots: Sequence[Snapshot], season: Snapshot | None
 ) -> ModelBundle:
     """Bring the values that a bundle expects of its first members to the level of the coming window."""
-    predicted = float(score(now.features, bundle)["expected_value"].sum())
-    level = value_level(predicted, float(now.priors["prior_expected_value"].sum()), snapshots, season)
+    predicted = now.total(score(now.features, bundle)["expected_value"])
+    level = value_level(predicted, now.total(now.priors["prior_expected_value"]), snapshots, season)
     return bundle.model_copy(update={"value_factor": level / predicted if predicted > 0 else 1.0})
 
 
@@ -343,8 +355,8 @@ def _profile(values: pd.Series) -> ColumnProfile:
     )
 
 
-def _spread(fitted: dict[ModelName, Fitted], outcomes: pd.DataFrame) -> ValueSpread:
-    ordered = outcomes["ordered"].to_numpy() > 0
+def _spread(fitted: dict[ModelName, Fitted], outcomes: pd.DataFrame, judged: Flags) -> ValueSpread:
+    ordered = (outcomes["ordered"].to_numpy() > 0) & judged
     return fit_spread(
         _order_probability(fitted)[ordered],
         np.exp(fitted["value"].held_out[ordered]),

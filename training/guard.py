@@ -160,7 +160,8 @@ def _noise(area: float, churned: pd.Series) -> float:
 
 
 def _part(snapshot: Snapshot, open_days: int) -> pd.DataFrame:
-    members = snapshot.features.assign(churned=snapshot.labels["churned"])
+    typical = snapshot.evened()
+    members = typical.features.assign(churned=typical.labels["churned"])
     members = members[members["recency_days"] <= open_days]
     return members.sample(JUDGED_MEMBERS, random_state=0) if len(members) > JUDGED_MEMBERS else members
 

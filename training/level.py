@@ -15,7 +15,6 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import t
 
-from serving.bundle import Floats
 from serving.intervals import TOTAL_CONFIDENCE
 from training.snapshots import Snapshot
 from training.spec import ModelSpec
@@ -43,14 +42,14 @@ the snapshots, is lasting."""
 
 
 def share_level(
-    predicted: Floats, formula: Floats, spec: ModelSpec, snapshots: Sequence[Snapshot], season: Snapshot | None
+    predicted: float, formula: float, spec: ModelSpec, snapshots: Sequence[Snapshot], season: Snapshot | None
 ) -> float:
     """Return the share of members to expect in the coming window.
 
     Parameters
     ----------
     predicted, formula
-        Each member's probability by the model, and the log-odds by the formulas.
+        Mean probability by the model, and by the formulas.
     spec
         Which model it is.
     snapshots
@@ -60,13 +59,13 @@ def share_level(
     """
 
     def difference(snapshot: Snapshot) -> float:
-        expected = expit(snapshot.priors[spec.offset].to_numpy()).mean()
-        return _log_odds(snapshot.labels[spec.label].mean()) - _log_odds(expected)
+        expected = snapshot.mean(expit(snapshot.priors[spec.offset].to_numpy()))
+        return _log_odds(snapshot.mean(snapshot.labels[spec.label])) - _log_odds(expected)
 
-    anchor = _log_odds(expit(formula).mean()) + _to_expect(
+    anchor = _log_odds(formula) + _to_expect(
         [*map(difference, snapshots)], SHARE_OF_SEASON * difference(season) if season else None
     )
-    return float(expit((1 - FORMULA_WEIGHT) * _log_odds(predicted.mean()) + FORMULA_WEIGHT * anchor))
+    return float(expit((1 - FORMULA_WEIGHT) * _log_odds(predicted) + FORMULA_WEIGHT * anchor))
 
 
 def value_level(predicted: float, formula: float, snapshots: Sequence[Snapshot], season: Snapshot | None) -> float:
@@ -94,7 +93,7 @@ def level_margin(snapshots: Sequence[Snapshot], season: Snapshot | None) -> floa
 
 def _value_difference(snapshot: Snapshot) -> float:
     """Return the log of actual over expected value; 0 where there is none."""
-    actual, expected = snapshot.labels["value"].sum(), snapshot.priors["prior_expected_value"].sum()
+    actual, expected = map(snapshot.total, (snapshot.labels["value"], snapshot.priors["prior_expected_value"]))
     return float(np.log(actual / expected)) if actual > 0 and expected > 0 else 0.0
 
 

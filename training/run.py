@@ -32,7 +32,7 @@ from training.member_level import member_levels
 from training.offer_log import read_offer_log
 from training.profit import profit_table
 from training.sim_offers import Experiment
-from training.snapshots import build_snapshots, observe
+from training.snapshots import build_snapshots, most_members, observe
 from training.tracking import log_training, log_tuning
 from training.trials import read_trials
 
@@ -62,7 +62,7 @@ def train(
     _refuse_beyond_data(instant, loaded, programme)
     step("looking back: features and outcomes at past dates")
     snapshots = build_snapshots(loaded.tables, instant, programme)
-    now = observe(loaded.tables, instant, programme)
+    now = observe(loaded.tables, instant, programme, most=most_members(programme))
     refuse_leaks(snapshots, now, programme)
     tuned = _tune(loaded, instant, programme, trials, step) if trials else None
     growth = tuned.growth if tuned else None

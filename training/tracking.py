@@ -86,6 +86,7 @@ def log_tuning(programme: Programme) -> Iterator[Callable[[FrozenTrial], None]]:
 
 def _figures(training: Training, now: Population, programme: Programme) -> dict[str, Figure]:
     held_out, value_unit = training.held_out, f"value in {programme.horizons.value_days} days, {programme.currency}"
+    now = now.evened()
     features = now.features
     some = features.sample(min(len(features), EXPLAINED_MEMBERS), random_state=0)
     moved = contributions(some, training.bundle)

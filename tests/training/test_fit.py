@@ -55,7 +55,8 @@ def population(as_of, *, members=600, seed=0) -> Population:
         }
     )
     constants = small_constants(as_of)
-    return Population(as_of, features, prior_columns(features, constants, 28, 28), constants, "revenue")
+    priors = prior_columns(features, constants, 28, 28)
+    return Population(as_of, features, priors, constants, "revenue", np.ones(members))
 
 
 def snapshot(days_ago, *, seed, ordering=True) -> Snapshot:
@@ -171,3 +172,40 @@ def test_values_sum_to_the_level_of_the_coming_window(snapshots):
     by_the_formulas = now.priors["prior_expected_value"].sum()
     assert bundle.value_factor != 1.0
     assert total == pytest.approx(value_level(by_the_trees, by_the_formulas, snapshots, None))
+
+
+def test_a_weighted_sample_teaches_what_all_members_would(snapshots, now, learnt):
+    """Members who order are drawn three times as often as the others; their weights make up for it."""
+    some = [drawn_by_outcome(each, seed) for seed, each in enumerate(snapshots)]
+    assert all(each.labels["churned"].mean() < 0.35 for each in some)
+    sampled = train(some, now, programme())
+    every, fewer = (score(now.features, each.bundle) for each in (learnt, sampled))
+    for column, error in (("churn_probability", 0.03), ("expected_value", 2.5)):
+        assert fewer[column].mean() == pytest.approx(every[column].mean(), abs=error)
+        assert np.corrcoef(fewer[column], every[column])[0, 1] > 0.9
+    assert sampled.bundle.metrics["churn_churn_share"] == pytest.approx(0.5, abs=0.12)
+
+
+def test_members_to_score_first_may_be_a_weighted_sample(snapshots, now, learnt):
+    active = now.features["recency_days"] < 50
+    chance = np.where(active, 0.9, 0.3)
+    drawn = np.random.default_rng(3).random(len(chance)) < chance
+    some = replace(
+        now,
+        features=now.features[drawn].reset_index(drop=True),
+        priors=now.priors[drawn].reset_index(drop=True),
+        weights=1 / chance[drawn],
+    )
+    bundle = train(snapshots, some, programme()).bundle
+    every, fewer = (score(now.features, each) for each in (learnt.bundle, bundle))
+    assert fewer["churn_probability"].mean() == pytest.approx(every["churn_probability"].mean(), abs=0.01)
+    assert bundle.value_factor == pytest.approx(learnt.bundle.value_factor, rel=0.05)
+    typical = [each.reference_profile["recency_days"].quantiles[5] for each in (learnt.bundle, bundle)]
+    assert typical[1] == pytest.approx(typical[0], rel=0.1)
+
+
+def drawn_by_outcome(at: Snapshot, seed: int) -> Snapshot:
+    chance = np.where(at.labels["churned"] > 0, 0.3, 0.9)
+    drawn = np.random.default_rng(seed).random(len(chance)) < chance
+    frames = {name: getattr(at, name)[drawn].reset_index(drop=True) for name in ("features", "priors", "labels")}
+    return replace(at, **frames, weights=1 / chance[drawn])

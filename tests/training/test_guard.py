@@ -41,7 +41,8 @@ def population(as_of: datetime, recency: np.ndarray) -> Population:
             "never_known": np.nan,
         }
     )
-    return Population(as_of, features, pd.DataFrame(index=features.index), small_constants(as_of), "revenue")
+    nothing = pd.DataFrame(index=features.index)
+    return Population(as_of, features, nothing, small_constants(as_of), "revenue", np.ones(members))
 
 
 def snapshot(days_ago: int, *, members: int = 2_000) -> Snapshot:

@@ -28,6 +28,7 @@ def season(*, churned: float, value: float, formula_churn: float = 0.5, formula_
         ),
         constants=small_constants(LAST_YEAR),
         value_basis="revenue",
+        weights=np.ones(members),
         labels=pd.DataFrame({"churned": np.arange(members) < churned * members, "value": value / members}),
         matured_at=LAST_YEAR + timedelta(days=28),
     )
@@ -37,7 +38,7 @@ AS_EXPECTED = [season(churned=0.5, value=100)]
 
 
 def share(predicted: float, formula: float, snapshots=AS_EXPECTED, last_year=None) -> float:
-    return share_level(np.full(5, predicted), np.full(7, logit(formula)), CHURN, snapshots, last_year)
+    return share_level(predicted, formula, CHURN, snapshots, last_year)
 
 
 def test_without_last_year_the_level_lies_between_model_and_formulas_nearer_the_formulas():

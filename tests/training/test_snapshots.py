@@ -2,13 +2,15 @@
 
 from datetime import timedelta
 
+import numpy as np
+import pandas as pd
 import pytest
 from builders import small_frames, small_programme
 
 from features.errors import RefusedError
 from features.sources import load_tables
-from training.labels import days_after, longest_horizon, matures_at
-from training.snapshots import YEAR_DAYS, build_snapshots, observe, past_dates, same_season
+from training.labels import days_after, labels, longest_horizon, matures_at
+from training.snapshots import YEAR_DAYS, Snapshot, build_snapshots, observe, past_dates, same_season
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +78,27 @@ def test_value_is_margin_assumed_margin_or_revenue(shop):
     assert observe(tables, as_of, programme).value_basis == "assumed margin"
     plain = programme.model_copy(update={"value": programme.value.model_copy(update={"margin_rate": None})})
     assert observe(tables, as_of, plain).value_basis == "revenue"
+
+
+def test_of_a_crowd_some_are_drawn_with_the_same_features_and_constants_of_everybody(shop):
+    programme, tables = shop
+    as_of = programme.instant("2025-10-06")
+    everybody, some = observe(tables, as_of, programme), observe(tables, as_of, programme, most=60)
+    assert len(some.features) <= 60 < len(everybody.features)
+    assert some.constants == everybody.constants
+    whole, drawn = (each.features.join(each.priors).set_index("member_id") for each in (everybody, some))
+    pd.testing.assert_frame_equal(drawn, whole.loc[drawn.index])
+    assert some.weights.sum() == pytest.approx(len(everybody.features))
+    assert (everybody.weights == 1).all()
+
+
+def test_evening_leaves_labels_beside_their_members(shop):
+    programme, tables = shop
+    then = observe(tables, programme.instant("2025-09-01"), programme, most=60)
+    happened = labels(tables, then.as_of, programme, then.features["member_id"])
+    drawn = Snapshot(**vars(then), labels=happened, matured_at=matures_at(then.as_of, programme))
+    evened = drawn.evened()
+    assert 0 < len(evened.features) < len(drawn.features) <= 60
+    assert (evened.labels["member_id"] == evened.features["member_id"]).all()
+    assert len(evened.priors) == len(evened.features)
+    assert evened.total(np.ones(len(evened.features))) == pytest.approx(drawn.weights.sum(), rel=0.5)
