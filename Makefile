@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test coverage test-full lint format bench-quality bench-automl bench-families bench-demo bench-batch bench-evidence bench-service check-airflow docs site constraints clean
+.PHONY: help demo serve test coverage test-full lint format bench-quality bench-automl bench-families bench-demo bench-batch bench-learning bench-evidence bench-service check-airflow docs site constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ bench-demo: $(STAMP)  ## the demo's wall time and peak memory
 
 bench-batch: $(STAMP)  ## the weekly job against the least it could take; MEMBERS="100000 1000000", DATA=folder
 	DATA=$(DATA) MEMBERS="$(MEMBERS)" $(BIN)/python benchmarks/batch.py
+
+bench-learning: $(STAMP)  ## peak memory of training by the rows learnt from; MEMBERS=200000 ROWS="300000 600000"
+	DATA=$(DATA) MEMBERS=$(MEMBERS) ROWS="$(ROWS)" $(BIN)/python benchmarks/learning.py
 
 bench-evidence: $(STAMP)  ## evidence for incentives against known truth; DATA=folder adds a real test
 	DATA=$(DATA) $(BIN)/python benchmarks/evidence.py

@@ -1,4 +1,4 @@
-"""Peak memory and time of training by the rows learnt from. Writes results/training.json.
+"""Peak memory and time of training by the rows learnt from. Writes results/learning.json.
 
 MEMBERS chooses how many members the made-up programme has, ROWS="300000 600000" the most rows, DATA=folder where its
 tables are kept. Every training runs in a process of its own.
@@ -21,7 +21,7 @@ from serving.console import rows_table
 from training.fit import train
 from training.snapshots import build_snapshots, most_members, observe
 
-RESULTS = ROOT / "benchmarks" / "results" / "training.json"
+RESULTS = ROOT / "benchmarks" / "results" / "learning.json"
 MEMBERS = int(os.environ.get("MEMBERS") or 200_000)
 ROWS = [int(rows) for rows in (os.environ.get("ROWS") or "300000 600000 1200000").split()]
 GIB = 1024**2
