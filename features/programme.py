@@ -330,6 +330,9 @@ class Output(Settings):
         "winback", description="name in the model registry; two programmes in one folder each need their own"
     )
     keep_publications: int = Field(8, ge=1, description="how many dates' decisions the store keeps, the latest")
+    needs_approval: bool = Field(
+        False, description="whether a send list leaves only once an admin has approved it in the console"
+    )
 
 
 class Programme(Settings):

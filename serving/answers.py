@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from features.programme import Programme
 from serving.alerts import Alerts
+from serving.approvals import Approvals
+from serving.board import Board
 from serving.consent import require_stated
 from serving.contracts import (
     ExplainAnswer,
@@ -219,6 +221,8 @@ def open_answers(programme: Programme, bundle_folder: Path | None = None) -> Ans
         ledger=Ledger(database, owner=owner),
         alerts=Alerts(database, owner=owner),
         switch=Switch(database, owner=owner),
+        board=Board(database, owner=owner),
+        approvals=Approvals(database, owner=owner),
     )
 
 

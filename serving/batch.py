@@ -19,6 +19,7 @@ from pathlib import Path
 from features.errors import RefusedError
 from features.programme import Programme
 from features.sources import Loaded
+from serving.board import pin
 from serving.bundle import ModelBundle
 from serving.decisions import refuse_later_effects, refuse_unfit
 from serving.drift import distribution
@@ -183,6 +184,7 @@ def publish(job: Job, store: Store, run: int, parts: Parts, chunks: list[Chunk],
     with written(file):
         unseen.replace(file)
         file.with_name("_summary.json").write_text(summary.model_dump_json(indent=2), encoding="utf-8")
+    pin(programme, job.day, summary)
     store.finish(run, keep=programme.output.keep_publications)
     parts.remove()
     return summary

@@ -116,9 +116,11 @@ def plan(
     bundle_folder: Path | None,
     step: Step,
 ) -> JobResult:
-    """Plan whom to send what within a budget; nothing is published or reserved."""
+    """Plan whom to send what within a budget, and pin the curve up for the console; nothing is reserved."""
     from features.errors import RefusedError
+    from serving.board import pin
     from serving.decisions import candidates, refuse_later_effects, scored_members
+    from serving.frontier import frontier
     from serving.plan import plan_budget
     from serving.registry import resolve_bundle, resolve_policy_table
 
@@ -140,6 +142,7 @@ def plan(
         unsubscribed=known.unsubscribed,
         budget=budget,
     )
+    pin(programme, programme.local_date(instant), frontier(planned, policy.version))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         planned.offers.to_csv(out, index=False)
@@ -185,13 +188,17 @@ def resume(programme: Programme) -> JobResult:
 
 
 def measure(programme: Programme, as_of: str | None, campaign: str | None, *, step: Step) -> JobResult:
-    """Measure what offers brought beyond their control offers."""
+    """Measure what offers brought beyond their control offers; asked for all, pin the latest up for the console."""
+    from serving.board import pin
     from serving.measure import measure as measure_offers
+    from serving.results import latest_results
 
     loaded = load(programme, step)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
     step(f"measuring offers as of {programme.local_date(instant)}")
     rows = [row.model_dump() for row in measure_offers(loaded.tables, programme, instant, campaign=campaign)]
+    if campaign is None:
+        pin(programme, programme.local_date(instant), latest_results(loaded.tables, programme, instant))
     overall = [row for row in rows if row["policy_segment"] is None]
     losing = [row for row in rows if row["verdict"] == "loses" and row["incentive"]]
     return JobResult(

@@ -10,6 +10,8 @@ from typing import Final, Generic, TypeVar
 from features.errors import WinbackError
 from features.programme import Programme
 from serving.alerts import Alerts
+from serving.approvals import Approvals
+from serving.board import Board
 from serving.bundle import ModelBundle, PolicyTable
 from serving.contracts import Features, History, ItemError, MembersRequest, Source
 from serving.histories import from_histories
@@ -65,6 +67,8 @@ class Lookup:
     ledger: Ledger
     alerts: Alerts
     switch: Switch
+    board: Board
+    approvals: Approvals
 
     def published(self, member_ids: Collection[str]) -> tuple[Publication, dict[str, DecisionRecord]]:
         """Return the current publication and its decisions of these members.

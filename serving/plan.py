@@ -39,6 +39,8 @@ class Plan:
         What it would cost to send everybody what is worth most.
     curve
         Budgets up to that, and what each would bring.
+    sent
+        What each of these budgets would send: ``policy_segment``, ``arm``, ``members`` and ``cost`` without set-up.
     not_earned_back
         Incentives left out because sending them brings less than their set-up costs.
     """
@@ -48,6 +50,7 @@ class Plan:
     multiplier: float
     full_cost: float
     curve: tuple[tuple[float, Outlook], ...]
+    sent: tuple[pd.DataFrame, ...]
     not_earned_back: tuple[str, ...]
 
 
@@ -127,16 +130,14 @@ def plan_budget(
     everything = solver.solve(np.inf, solver.incentives)
     best = solver.solve(budget, everything.sent)
     budgets = [share * everything.cost for share in CURVE_SHARES]
-
-    def outlook_of(solution: _Solution) -> Outlook:
-        return outlook(_sent(candidates, solution.chosen), policy, programme)
-
+    sent = [_sent(candidates, solver.solve(money, everything.sent).chosen) for money in budgets]
     return Plan(
         offers=_offers(members, candidates, best.chosen, programme),
-        outlook=outlook_of(best),
+        outlook=outlook(_sent(candidates, best.chosen), policy, programme),
         multiplier=best.multiplier,
         full_cost=everything.cost,
-        curve=tuple((money, outlook_of(solver.solve(money, everything.sent))) for money in budgets),
+        curve=tuple((money, outlook(each, policy, programme)) for money, each in zip(budgets, sent, strict=True)),
+        sent=tuple(_costed(each, candidates.told) for each in sent),
         not_earned_back=tuple(sorted(solver.incentives - best.sent)),
     )
 
@@ -208,6 +209,11 @@ def _sent(candidates: _Candidates, chosen: np.ndarray) -> pd.DataFrame:
     members = np.bincount(places, minlength=every)
     weight = np.bincount(places, candidates.weight[rows], minlength=every)
     return candidates.told[["policy_segment", "arm"]].assign(members=members, weight=weight)[members > 0]
+
+
+def _costed(sent: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
+    known = sent.drop(columns="weight").merge(told[["policy_segment", "arm", "cost"]], on=["policy_segment", "arm"])
+    return known.assign(cost=known["cost"] * known["members"])
 
 
 def _offers(members: pd.DataFrame, candidates: _Candidates, chosen: np.ndarray, programme: Programme) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +36,16 @@ DATABASE: Final = "mlflow.db"
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 """What changes when files do: each one's inode, size and time of change; None for one that is not there."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model: its number, what was decided about it (see :func:`note`), and the model itself."""
+
+    number: int
+    notes: Mapping[str, str]
+    bundle: ModelBundle
+    is_champion: bool
 
 
 def resolve_bundle(programme: Programme, folder: Path | None = None) -> ModelBundle:
@@ -197,6 +208,16 @@ def version_numbers(programme: Programme) -> list[int]:
         return []
     found = connect(programme).search_model_versions(f"name = '{programme.output.model}'")
     return sorted(int(each.version) for each in found)
+
+
+def latest_versions(programme: Programme, latest: int) -> list[Version]:
+    """Return the registered versions, the newest first, the champion among them; none where MLflow cannot be asked."""
+    champion, numbers = champion_number(programme), version_numbers(programme)
+    wanted = {*numbers[-latest:], champion} - {None}
+    return [
+        Version(number, notes(programme, number), load_version(programme, number), is_champion=number == champion)
+        for number in sorted(filter(None, wanted), reverse=True)
+    ]
 
 
 def load_champion(programme: Programme) -> ModelBundle:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from features.errors import RefusedError
 from features.programme import Language, Programme
 from features.sources import load_tables
+from serving.approvals import Approvals
 from serving.database import open_database, owner_of
 from serving.jobs import JobResult
 from serving.ledger import Entry, Ledger
@@ -36,7 +37,15 @@ _ENTRIES_AT_ONCE: Final = 10_000
 Decision = Mapping[str, Any]
 
 
-def release(programme: Programme, as_of: str, out: Path, *, step: Step) -> JobResult:
+def release(
+    programme: Programme,
+    as_of: str,
+    out: Path,
+    *,
+    who: str = "winback release",
+    approved_only: bool = False,
+    step: Step = lambda _: None,
+) -> JobResult:
     """Write the send list of a date's decisions, and who was assigned what, control included, to the ledger.
 
     Parameters
@@ -47,13 +56,18 @@ def release(programme: Programme, as_of: str, out: Path, *, step: Step) -> JobRe
         Local date of the decisions.
     out
         CSV file to write.
+    who
+        Lets it leave; kept with the approvals.
+    approved_only
+        Refuse what nobody has approved, even where the programme does not ask for approvals.
     step
         Told what is being done.
 
     Raises
     ------
     RefusedError
-        If nothing is published as of that date, or assignments of other content were written down before.
+        If nothing is published as of that date, an approval is missing, or assignments of other content were written
+        down before.
     """
     day = programme.local_date(programme.instant(as_of))
     with only_run(programme.path("var") / f"{programme.output.model}.lock", f"scoring of {programme.name}"):
@@ -61,11 +75,12 @@ def release(programme: Programme, as_of: str, out: Path, *, step: Step) -> JobRe
         languages = _languages(programme)
         with closing(open_database(programme)) as database:
             store, ledger = Store(database, owner=owner_of(programme)), Ledger(database, owner=owner_of(programme))
-            publication_id = store.release(day)
+            publication_id = store.release(day, needs_approval=programme.output.needs_approval or approved_only)
             step("writing down who was assigned what")
             assigned = _write_down(ledger, store.assigned(publication_id), programme, day)
             step("writing the send list")
             sent = _write_list(out, store.assigned(publication_id), languages, programme, day)
+            Approvals(database, owner=owner_of(programme)).enter(publication_id, day, "released", who=who)
     record = {"as_of": day.isoformat(), "assigned": assigned, "sent": sent, "file": str(out)}
     return JobResult(record, {"released": [record]})
 

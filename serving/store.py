@@ -6,6 +6,7 @@ therefore sees last week's decisions or this week's, whole, whatever happens to 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sqlalchemy.engine import Connection
 from features.errors import RefusedError
 from features.programme import Programme
 from serving import runs
+from serving.approvals import refuse_unapproved
 from serving.bulk import load_rows, with_json
 from serving.database import METADATA, Database, StoreError, one_at_a_time, open_database, owner_of
 from serving.records import DecisionRecord
@@ -80,6 +82,27 @@ class Publication:
     members: int
     published_at: datetime
     read_at: datetime
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a list says of a member; churn probability and value at stake as published."""
+
+    member_id: str
+    tier: str
+    state: str
+    churn_probability: float
+    value_at_stake: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A publication, its members, and when its send list was released (naive UTC), if it was."""
+
+    publication_id: int
+    as_of: date
+    members: int
+    released_at: datetime | None
 
 
 class Store:
@@ -183,21 +206,27 @@ class Store:
             connection.execute(sa.update(_publications).where(superseded).values(status=_REMOVED))
         self.clear()
 
-    def release(self, as_of: date) -> int:
+    def release(self, as_of: date, *, needs_approval: bool = False) -> int:
         """Let the decisions of a date stand for good, and return their publication.
 
         Raises
         ------
         RefusedError
-            If nothing is published as of that date.
+            If nothing is published as of that date, or an approval is needed and nobody has given it.
         """
         with self._deciding() as connection:
-            query = self._ids(_PUBLISHED).where(_publications.c.as_of == as_of)
-            found: int | None = connection.execute(query).scalar_one_or_none()
+            found = self._standing(connection, as_of)
             if found is None:
                 raise RefusedError(f"nothing is published as of {as_of}; run `winback score --as-of {as_of}` first")
-            runs.release(connection, found)
-            return found
+            if needs_approval:
+                refuse_unapproved(connection, found.publication_id, as_of)
+            runs.release(connection, found.publication_id)
+            return found.publication_id
+
+    def standing(self, as_of: date | None = None) -> Standing | None:
+        """Return how far a date's publication has come, by default the current one's; None where there is none."""
+        with self._database.reading() as connection:
+            return self._standing(connection, as_of)
 
     def assigned(self, publication_id: int) -> Iterator[dict[str, Any]]:
         """Yield the decisions, as mappings, by which anything was assigned, control too; in order of member_id."""
@@ -259,6 +288,38 @@ class Store:
         with self._database.writing() as connection:
             one_at_a_time(connection, f"publications of {self._owner}")
             yield connection
+
+    def starting_with(self, beginning: str, *, after: str = "", limit: int) -> list[Listed]:
+        """Return members of the current publication by how their ids begin, in order of their code points.
+
+        Parameters
+        ----------
+        beginning
+            Of their ids.
+        after
+            The id the ones before ended with.
+        limit
+            How many at most.
+        """
+        columns = (_decisions.c[name] for name in Listed.__dataclass_fields__)
+        name = _decisions.c.member_id
+        with self._database.reading() as connection:
+            if connection.dialect.name == "postgresql":
+                name = name.collate("C")  # type: ignore[assignment]
+            query = sa.select(*columns).where(
+                _decisions.c.publication_id == self._latest(_publications.c.id).scalar_subquery(),
+                name >= beginning,
+                name < beginning + chr(sys.maxunicode),
+                name > after,
+            )
+            return [Listed(*row) for row in connection.execute(query.order_by(name).limit(limit))]
+
+    def _standing(self, connection: Connection, as_of: date | None) -> Standing | None:
+        columns = _publications.c.id, _publications.c.as_of, _publications.c.members, runs.RUNS.c.released_at
+        query = self._latest(*columns).join_from(_publications, runs.RUNS, isouter=True)
+        of_date = query if as_of is None else query.where(_publications.c.as_of == as_of)
+        row = connection.execute(of_date).one_or_none()
+        return None if row is None else Standing(*row)
 
     def _latest(self, *columns: Any) -> sa.Select:
         published = sa.select(*columns).where(self._own(_PUBLISHED))

@@ -54,6 +54,12 @@ _VERDICTS: Final[Mapping[str, Bilingual]] = {
     "observational_only": ("Cannot be known", "非随机，无法判断"),
     "not_offered": ("Not offered here", "不适用"),
 }
+_RESULTS: Final[Mapping[str, Bilingual]] = {
+    "pays": ("Pays", "盈利"),
+    "loses": ("Loses money", "亏损"),
+    "open": ("Not settled yet", "尚无定论"),
+    "too_few": ("Too few to tell", "样本太少"),
+}
 _EVIDENCE: Final[Mapping[str, Bilingual]] = {
     "randomised": ("randomised offers", "随机发放记录"),
     "propensity": ("offers with logged probabilities", "带发放概率的记录"),
@@ -169,6 +175,10 @@ class Writer:
     def verdict(self, code: str) -> str:
         """Name what an incentive was shown to do."""
         return self(*_VERDICTS[code])
+
+    def result(self, code: str) -> str:
+        """Name what a campaign's measurement says."""
+        return self(*_RESULTS[code])
 
     def evidence(self, code: str) -> str:
         """Name what the offer log is good for."""

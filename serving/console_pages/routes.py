@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 
 from features.errors import InputError, RefusedError
 from serving.answers import Answers, NotReadyError
-from serving.console_pages import views
+from serving.console_pages import insight, sending, views
 from serving.console_pages.session import PATH, Sessions, new_session
 from serving.console_pages.visit import HEADERS, Page, Visit, form, go, language_of, refusal, show
 from serving.database import StoreError
@@ -70,6 +70,14 @@ class Console:
             Route("/", self._behind("score", views.overview), methods=["GET"]),
             Route("/member", self._behind("score", views.member), methods=["GET"]),
             Route("/segments", self._behind("score", views.segments), methods=["GET"]),
+            Route("/budget", self._behind("score", insight.budget), methods=["GET"]),
+            Route("/results", self._behind("score", insight.results), methods=["GET"]),
+            Route("/models", self._behind("score", insight.models), methods=["GET"]),
+            Route("/sending", self._behind("score", sending.sending), methods=["GET"]),
+            Route("/sending/approve", self._behind("admin", sending.approve), methods=["POST"]),
+            Route("/sending/withdraw", self._behind("admin", sending.withdraw), methods=["POST"]),
+            Route("/sending/release", self._behind("admin", sending.release), methods=["POST"]),
+            Route("/sending/list", self._behind("admin", sending.send_list), methods=["GET"]),
             Route("/alerts", self._behind("score", views.alerts), methods=["GET"]),
             Route("/pause", self._behind("admin", views.pause), methods=["POST"]),
             Route("/resume", self._behind("admin", views.resume), methods=["POST"]),

@@ -25,9 +25,11 @@ from serving.known import decide_known
 from serving.ledger_writing import catch_up
 from serving.lookup import utc_now
 from serving.records import DecisionRecord
+from serving.store import Listed
 
 ALERTS = 20
 MAX_WHY = 200
+PER_PAGE = 25
 
 
 def overview(visit: Visit) -> Page:
@@ -61,22 +63,24 @@ def segments(visit: Visit) -> Page:
 
 
 def member(visit: Visit) -> Page:
-    """Show one member: risk, value, reasons, recommendation, and what happened lately."""
+    """Show one member: risk, value, reasons, recommendation, what happened lately; or those whose ids begin so."""
     member_id = visit.request.query_params.get("id", "").strip()
     if not member_id:
-        return Page("member.html.j2", shown={"asked": "", "scored": None})
+        return Page("member.html.j2", shown={"asked": "", "scored": None, "found": None})
     try:
         asked = ScoreRequest(member_ids=[member_id])
     except ValidationError:
-        return Page("member.html.j2", 404, {"asked": member_id, "scored": None})
+        return _found(visit, member_id, [])
     visit.request.state.members = [member_id]
     [scored] = visit.answers.score(asked, request_id=visit.request_id).results
     if not isinstance(scored, ScoredItem):
-        return Page("member.html.j2", 404, {"asked": member_id, "scored": None})
+        after = visit.request.query_params.get("after", "")
+        return _found(visit, member_id, visit.answers.store.starting_with(member_id, after=after, limit=PER_PAGE + 1))
     recommended = _recommended(visit, member_id)
     shown = {
         "asked": member_id,
         "scored": scored,
+        "found": None,
         "recommended": recommended,
         "chosen": recommended and _arm(recommended, visit.answers.programme),
         "reach": _reach(recommended.considered if recommended else []),
@@ -84,6 +88,12 @@ def member(visit: Visit) -> Page:
         "timeline": timeline(member_id, visit.answers.programme, visit.write),
     }
     return Page("member.html.j2", shown=shown)
+
+
+def _found(visit: Visit, beginning: str, found: list[Listed]) -> Page:
+    """Show a page of the members whose ids begin so, or that there is none."""
+    shown = {"asked": beginning, "scored": None, "found": found[:PER_PAGE], "is_more": len(found) > PER_PAGE}
+    return Page("member.html.j2", 200 if found else 404, shown)
 
 
 def _recommended(visit: Visit, member_id: str) -> RecommendedItem | None:

@@ -73,6 +73,11 @@ class Visit:
         return not self.asks_for_keys or (self.key is not None and self.key.allows("admin"))
 
     @property
+    def who(self) -> str:
+        """Who this is, as far as is known, for what is kept of what they do."""
+        return self.key.name if self.key else "somebody on this machine"
+
+    @property
     def write(self) -> Writer:
         """Writes in the visitor's language."""
         return Writer(self.language, self.answers.programme)

@@ -32,6 +32,7 @@ from serving.report.sections import (
     verdicts,
     withheld,
 )
+from serving.results import Results, latest_results
 from serving.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Content:
         Absent when the policy table or the model has been replaced since the decisions were made, or never was.
     value
         Programme value, period by period.
+    results
+        What the latest campaigns brought against their control offers.
     """
 
     programme: Programme
@@ -87,6 +90,7 @@ class Content:
     plan: Plan | None
     bundle: ModelBundle | None
     value: Sequence[ProgrammeValue]
+    results: Results
 
 
 def gather(
@@ -117,6 +121,7 @@ def gather(
         plan=_plan(programme, now.as_of, own_bundle, own_policy, loaded),
         bundle=own_bundle,
         value=programme_values(loaded.tables, programme.instant(now.as_of), programme),
+        results=latest_results(loaded.tables, programme, programme.instant(now.as_of)),
     )
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from features.programme import Language, Programme
 from features.sources import Loaded
+from serving.board import pin
+from serving.bundle import Record
+from serving.frontier import frontier
 from serving.jobs import JobResult
 from serving.loading import Step, load
 from serving.registry import resolve_bundle, resolve_policy_table
@@ -60,6 +63,7 @@ def write_report(
     loaded = loaded or load(programme, step)
     step(f"adding up the decisions as of {now.as_of}")
     content = gather(programme, now, before, bundle=bundle, policy=policy, loaded=loaded)
+    pin(programme, now.as_of, *_sheets(content))
     step("writing the page")
     file = out or now.folder / f"report_{tongue}.html"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -74,6 +78,13 @@ def write_report(
         **asdict(content.totals),
     }
     return JobResult(record, {"report": [record]}, _replaced(content))
+
+
+def _sheets(content: Content) -> list[Record]:
+    """Return what the console is to show of this."""
+    if content.plan is None or content.evidence is None:
+        return [content.results]
+    return [content.results, frontier(content.plan, content.evidence.policy.version)]
 
 
 def _replaced(content: Content) -> tuple[str, ...]:

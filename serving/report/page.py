@@ -10,9 +10,11 @@ from markupsafe import Markup
 
 from features.programme import Language
 from serving.drift import THRESHOLD
+from serving.measure import WINDOWS_DAYS
 from serving.report.content import Content
 from serving.report.figures import as_svg, budget_figure, trend_figure
 from serving.report.sections import AT_RISK
+from serving.results import by_campaign, by_incentive
 from serving.templating import environment
 from serving.writer import Writer
 
@@ -38,6 +40,8 @@ def render(content: Content, language: Language) -> str:
         reach=_reach(content),
         trends=_trends(content, write),
         curve=content.plan and Markup(as_svg(budget_figure(content.plan.curve), "budget")),  # noqa: S704 -- drawn here
+        by_incentive=by_incentive,
+        campaigns=by_campaign(content.results, max(WINDOWS_DAYS)),
         ages=_ages(content),
         drift_threshold=THRESHOLD,
     )

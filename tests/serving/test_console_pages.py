@@ -1,17 +1,15 @@
 """The console: only for those with a key that holds, safe against other sites, and kind where nothing is known."""
 
-import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from html import unescape
-from typing import Any
 
-import httpx
 import pytest
 from builders import AS_OF, small_programme
 from conftest import Published
+from houses import Browser, House
 from web import application
 
 from features.programme import Incentive, Programme
@@ -22,71 +20,23 @@ from serving.console_pages.routes import MAX_FORM_BYTES
 from serving.console_pages.timeline import _EVENTS, timeline
 from serving.console_pages.waterfall import waterfall
 from serving.database import Database
-from serving.envelope import Surroundings, surround
 from serving.gate import Gate
-from serving.keys import Key, KeyStore
+from serving.keys import KeyStore
 from serving.records import Reason
 from serving.writer import Writer
 
-TOKEN = re.compile(r'name="token" value="([^"]+)"')
-PAGES = ("/console/", "/console/member", "/console/member?id=m001", "/console/segments", "/console/alerts")
+PAGES = (
+    "/console/",
+    "/console/member",
+    "/console/member?id=m001",
+    "/console/segments",
+    "/console/alerts",
+    "/console/budget",
+    "/console/sending",
+    "/console/results",
+    "/console/models",
+)
 BAD_ID = "<script>alert('x')</script>\"&m"
-
-
-class Browser:
-    """Keeps cookies between requests to the application, without a network."""
-
-    def __init__(self, app: Any) -> None:
-        self.app, self.cookies = app, httpx.Cookies()
-
-    def ask(self, method: str, path: str, **asked: Any) -> httpx.Response:
-        async def respond() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(
-                transport=transport, base_url="http://winback", cookies=self.cookies
-            ) as client:
-                response = await client.request(method, path, **asked)
-                self.cookies = client.cookies
-                return response
-
-        return asyncio.run(respond())
-
-    def get(self, path: str) -> httpx.Response:
-        return self.ask("GET", path)
-
-    def send(self, path: str, page: str = "/console/", **fields: str) -> httpx.Response:
-        """Send a form as it stands on a page."""
-        found = TOKEN.search(self.get(page).text)
-        assert found
-        return self.ask("POST", path, data={"token": found[1], **fields})
-
-    def sign_in(self, key: str) -> httpx.Response:
-        return self.send("/console/sign-in", "/console/sign-in", key=key)
-
-
-class House:
-    """An application with keys, and browsers that visit it."""
-
-    def __init__(self, answers: Answers, keys: KeyStore) -> None:
-        self.keys = keys
-        self.app = application(answers)
-        self.app.state.surroundings = surround(self.app.state, keys)
-
-    @property
-    def around(self) -> Surroundings:
-        return self.app.state.surroundings
-
-    def visit(self, *scopes: Any) -> Browser:
-        """Return a browser signed in with a new key of these scopes."""
-        browser, (_, text) = Browser(self.app), self.add(*scopes)
-        if scopes:
-            assert browser.sign_in(text).status_code == 303
-        return browser
-
-    def add(self, *scopes: Any) -> tuple[Key, str]:
-        added = self.keys.add("somebody", scopes or ["write"])
-        self.around.gate.ring = self.keys.ring()
-        return added
 
 
 @pytest.fixture(scope="module")

@@ -113,6 +113,12 @@ def test_the_curve_rises_with_ever_smaller_steps_up_to_the_full_cost() -> None:
     assert values[-1] == pytest.approx(planned(1000.0).outlook.net_value)
 
 
+def test_what_each_budget_of_the_curve_sends_adds_up_to_its_outlook() -> None:
+    plan = planned(5.0)
+    for (_, outlook), sent in zip(plan.curve, plan.sent, strict=True):
+        assert (sent["members"].sum(), sent["cost"].sum()) == pytest.approx((outlook.members, outlook.cost))
+
+
 def test_those_recalled_spend_like_themselves() -> None:
     frame = members(value_if_active=[100, 100, 100, 100, 600, *[100] * 5])
     (first,) = planned(1.0, frame).offers["member_id"]

@@ -86,6 +86,8 @@ def running(shop, tmp_path) -> Running:
             ledger=FakeLedger(),
             alerts=None,
             switch=FakeSwitch(),
+            board=None,
+            approvals=None,
         ),
         surroundings=open_to_all(),
         answer_cache=AnswerCache(),
@@ -185,7 +187,8 @@ def test_answers_kept_are_dropped_when_what_they_come_from_changes_or_cannot_be_
 def test_what_cannot_decide_is_found_out_by_trying(running, shop):
     with pytest.raises(RefusedError):
         unfit = shop.bundle.model_copy(update={"value_days": 1})
-        try_out(Answers(shop.programme, unfit, None, store=None, ledger=None, alerts=None, switch=None))
+        parts = dict.fromkeys(("store", "ledger", "alerts", "switch", "board", "approvals"))
+        try_out(Answers(shop.programme, unfit, None, **parts))
 
 
 def test_a_call_in_flight_is_answered_by_what_it_began_with():

@@ -27,17 +27,18 @@ from serving.report.job import write_report
 from serving.report.page import render
 from serving.report.publications import COLUMNS, SUMMARY, find_publications
 from serving.report.sections import CHOSEN, NOT_OFFERED
+from serving.results import Results
 from serving.segments import POLICY_SEGMENTS
 from serving.writer import Writer
 
 HEADINGS = {
     "en": [
         "What changed since last time", "Who is leaving, and what is at stake", "Why they leave", "What to send",
-        "What is not recommended, and why", "What a budget would bring", "What the programme is worth",
-        "Can this be trusted?",
+        "What is not recommended, and why", "What a budget would bring", "What campaigns brought",
+        "What the programme is worth", "Can this be trusted?",
     ],
     "zh": [
-        "与上期相比", "谁在流失，损失多少", "为什么流失", "发放建议", "哪些不推荐，为什么", "预算与收益",
+        "与上期相比", "谁在流失，损失多少", "为什么流失", "发放建议", "哪些不推荐，为什么", "预算与收益", "活动效果",
         "会员体系价值", "数据与模型健康度",
     ],
 }  # fmt: skip
@@ -135,6 +136,14 @@ def test_the_budget_curve_ends_with_everybody_worth_an_incentive(content: Conten
     budget, outlook = content.plan.curve[-1]
     assert budget == pytest.approx(content.plan.full_cost)
     assert outlook.members == len(content.plan.offers)
+
+
+def test_campaigns_are_told_with_their_verdicts_and_a_programme_without_any_says_so(content: Content) -> None:
+    overall = content.results.results[0].overall(30)
+    html = render(content, "en")
+    assert f"{overall.treated} / {overall.control}" in html
+    assert Writer("en", content.programme).result(overall.verdict) in html
+    assert "Nothing was ever offered" in render(replace(content, results=Results(results=())), "en")
 
 
 def test_a_first_report_says_that_there_is_nothing_to_compare_with(content: Content) -> None:

@@ -54,7 +54,7 @@ def test_nothing_is_clipped_overlaps_or_scrolls_sideways(report: Path, browser: 
 def test_it_asks_nothing_of_the_network_and_logs_nothing(report: Path, browser: Chrome) -> None:
     browser.get_log("performance")
     browser.get(report.as_uri())
-    assert len(browser.find_elements("css selector", "h2")) == 8
+    assert len(browser.find_elements("css selector", "h2")) == 9
     assert all(figure.size["height"] > 100 for figure in browser.find_elements("css selector", "figure svg"))
     assert browser.get_log("browser") == []
     assert asked_of_network(browser) == []
