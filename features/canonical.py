@@ -13,7 +13,7 @@ from features.casting import Given, canonical, given, local_date
 from features.errors import InputError
 from features.programme import Programme
 from features.readers import Raw, reason
-from features.rules import RETURNED, Staged, near
+from features.rules import Staged, near
 from features.schemas import EVENTS, TYPES, Contract
 
 _LONGEST_ALIAS_CHAIN = 2**20
@@ -49,7 +49,19 @@ def stage(
         from parsed_{contract.name} as p
         {"left join identities as i on i.alias_id = p.member_id" if "member_id" in replaced else ""}"""
     )
+    if contract.name == "orders" and "return_of" in columns:
+        _find_returned(con)
     return Staged(con, contract, columns, tuple(given_parts), total)
+
+
+def _find_returned(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(
+        """create temp table returned as
+        select s.row, o.row as order_row, o.ordered_at, o.recorded_at, o.net_amount, o.margin_amount
+        from staged_orders as s join staged_orders as o
+            on o.order_id = s.return_of and o.member_id = s.member_id and o.ordered_at <= s.ordered_at
+        where s.return_of is not null"""
+    )
 
 
 def _parse(con: duckdb.DuckDBPyConnection, contract: Contract, columns: Mapping[str, Given], raw: Raw) -> int:
@@ -139,8 +151,9 @@ def create(staged: Staged, programme: Programme) -> int:
     if name == "orders":
         values |= _order_values(staged, programme)
         if "return_of" in staged.given:
-            joins = f"""left join (from staged_orders anti join aside_orders using (row)) as o
-                on {RETURNED}"""
+            joins = """left join (
+                from returned as r anti join aside_orders as a on a.row = r.order_row
+            ) as o on o.row = s.row"""
     elif name == "contacts":
         values["consent"] = "coalesce(s.consent, false)"
     elif name == "order_lines":
@@ -153,7 +166,7 @@ def create(staged: Staged, programme: Programme) -> int:
         from staged_{name} as s anti join aside_{name} using (row) {joins}"""
     ).fetchone()
     if name != "members":  # whose staged rows tell who is known, set aside or not
-        staged.con.execute(f"drop view staged_{name}; drop table parsed_{name}")
+        staged.con.execute(f"drop view staged_{name}; drop table parsed_{name}; drop table if exists returned")
     if name == "identities":
         _follow_aliases(staged.con)
     return created[0] if created else 0
@@ -163,17 +176,19 @@ def _order_values(staged: Staged, programme: Programme) -> Mapping[str, str]:
     rate = programme.value.margin_rate
     margin = "s.net_amount" if rate is None else f"s.net_amount * cast({rate!r} as decimal(9, 8))"
     known_at = "greatest(s.recorded_at, s.ordered_at)"
-    booked, booking_known_at = "s.ordered_at", known_at
+    ordered_on = local_date("s.ordered_at", programme.timezone)
+    booked, booked_on, booking_known_at = "s.ordered_at", ordered_on, known_at
     if "return_of" in staged.given:
         booked = "coalesce(o.ordered_at, s.ordered_at)"
+        booked_on = f"coalesce({local_date('o.ordered_at', programme.timezone)}, {ordered_on})"
         booking_known_at = f"coalesce(greatest(o.recorded_at, o.ordered_at), {known_at})"
         share = "cast(s.net_amount as double) / nullif(o.net_amount, 0)"
         margin = f"coalesce(cast({share} * o.margin_amount as {TYPES['amount']}), {margin})"
     return {
         "discount_amount": "coalesce(s.discount_amount, 0)",
-        "ordered_on": local_date("s.ordered_at", programme.timezone),
+        "ordered_on": ordered_on,
         "booked_at": booked,
-        "booked_on": local_date(booked, programme.timezone),
+        "booked_on": booked_on,
         "booking_known_at": booking_known_at,
         "value_amount": f"coalesce(s.margin_amount, {margin})",
     }

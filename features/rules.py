@@ -2,7 +2,8 @@
 
 Staged rows are canonical values, the ``row`` number in the source, the ``given_id`` that identities may have mapped to
 another member, and two bit sets with one bit per column: ``unreadable`` (there is a value, but it does not fit the
-column) and ``aware`` (the time has a UTC offset).
+column) and ``aware`` (the time has a UTC offset). Where orders name the orders they return, ``returned`` has the
+earlier orders of the member that each return names.
 """
 
 # ruff: noqa: S608 -- every name and literal put into SQL here is our own or quoted by `literal`
@@ -30,9 +31,6 @@ _UNFIT: Mapping[Kind, str] = {
     "instant": "is not a date or time (write 2026-01-31 18:30:00, or give `datetime_format`)",
     "flag": "is neither true nor false",
 }
-
-RETURNED = "o.order_id = s.return_of and o.member_id = s.member_id and o.ordered_at <= s.ordered_at"
-"""SQL for whether order ``o`` is the one that return ``s`` names."""
 
 Fate = Literal["refuse", "few", "few_kept", "aside", "keep"]
 """What becomes of rows that break a rule: refuse the table; set them aside when they are few, else refuse; keep them
@@ -127,9 +125,8 @@ def _order_rules(staged: Staged, programme: Programme) -> Iterator[Rule]:
         "discount_amount", "is negative; write discounts positive", "discount_amount < 0 and not is_return", "few"
     )
     if "return_of" in staged.given:
-        named = f"exists (from staged_orders as o where {RETURNED})"
         problem = "is no earlier order of the member, so the return counts at its own time"
-        yield Rule("return_of", problem, f"return_of is not null and not {named}", "keep")
+        yield Rule("return_of", problem, "return_of is not null and row not in (select row from returned)", "keep")
     if "margin_amount" in staged.given and programme.value.margin_rate is None:
         problem = "has no value, so the order's revenue counts as its value (set value.margin_rate)"
         yield Rule("margin_amount", problem, f"margin_amount is null{_no_margin_to_share(staged)}", "keep")
@@ -138,7 +135,7 @@ def _order_rules(staged: Staged, programme: Programme) -> Iterator[Rule]:
 def _no_margin_to_share(staged: Staged) -> str:
     if "return_of" not in staged.given:
         return ""
-    return f" and not exists (from staged_orders as o where {RETURNED} and o.margin_amount is not null)"
+    return " and row not in (select row from returned where margin_amount is not null)"
 
 
 def _event_rules(staged: Staged, programme: Programme) -> Iterator[Rule]:
