@@ -6,17 +6,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 
 from features.casting import Given, canonical, given, local_date
-from features.errors import InputError
+from features.errors import InputError, WinbackError
 from features.programme import Programme
-from features.readers import Raw, reason
+from features.readers import Raw, literal, reason
 from features.rules import Staged, near
 from features.schemas import EVENTS, TYPES, Contract
 
 _LONGEST_ALIAS_CHAIN = 2**20
+
+ROWS_PER_GROUP = 8_192
+"""Of a Parquet file sorted by member: so few that one member's rows are found fast."""
 
 
 def stage(
@@ -135,14 +139,17 @@ def _given(contract: Contract, raw: Raw, timezone: str) -> dict[str, Given]:
     return {name: given(name, raw, timezone) for name, theirs in wanted.items() if theirs in raw.types}
 
 
-def create_empty(con: duckdb.DuckDBPyConnection, contract: Contract) -> None:
-    """Create the canonical table of one that is not given, unless it is there."""
-    columns = ", ".join(f"{column.name} {TYPES[column.kind]}" for column in (*contract.columns, *contract.added))
-    con.execute(f"create temp table if not exists {contract.name} ({columns})")
+def create_empty(con: duckdb.DuckDBPyConnection, contract: Contract, folder: Path | None) -> None:
+    """Create the canonical table of one that is not given, or of which nothing is left."""
+    nulls = (f"cast(null as {TYPES[column.kind]}) as {column.name}" for column in (*contract.columns, *contract.added))
+    _keep(con, contract, f"select {', '.join(nulls)} where false", folder)
 
 
-def create(staged: Staged, programme: Programme) -> int:
-    """Create the canonical table of the rows that are not set aside, drop what led there, and count them."""
+def create(staged: Staged, programme: Programme, folder: Path | None) -> int:
+    """Create the canonical table of the rows that are not set aside, drop what led there, and count them.
+
+    DuckDB holds it, or else it is a Parquet file in a folder, sorted by member.
+    """
     name, contract = staged.name, staged.contract
     values = {column.name: f"s.{column.name}" for column in contract.columns}
     if "recorded_at" in values:
@@ -161,15 +168,33 @@ def create(staged: Staged, programme: Programme) -> int:
         joins = "join orders as o using (order_id)"
     columns = (*contract.columns, *contract.added)
     select = ", ".join(f"cast({values[column.name]} as {TYPES[column.kind]}) as {column.name}" for column in columns)
-    created = staged.con.execute(
-        f"""create temp table {name} as select {select}
-        from staged_{name} as s anti join aside_{name} using (row) {joins}"""
-    ).fetchone()
+    rows = f"select {select} from staged_{name} as s anti join aside_{name} using (row) {joins}"
+    created = _keep(staged.con, contract, rows, folder)
     if name != "members":  # whose staged rows tell who is known, set aside or not
         staged.con.execute(f"drop view staged_{name}; drop table parsed_{name}; drop table if exists returned")
     if name == "identities":
         _follow_aliases(staged.con)
-    return created[0] if created else 0
+    return created
+
+
+def _keep(con: duckdb.DuckDBPyConnection, contract: Contract, rows: str, folder: Path | None) -> int:
+    if folder is None or contract.name == "identities":  # which nobody but the loader reads
+        created = con.execute(f"create or replace temp table {contract.name} as {rows}").fetchone()
+        return created[0] if created else 0
+    file = folder / f"{contract.name}.parquet"
+    count = write_by_member(con, rows, file)
+    con.execute(f"create or replace temp view {contract.name} as from read_parquet({literal(str(file))})")
+    return count
+
+
+def write_by_member(con: duckdb.DuckDBPyConnection, rows: str, file: Path) -> int:
+    """Write the rows of a query to a Parquet file, sorted by member, and count them."""
+    options = f"format parquet, row_group_size {ROWS_PER_GROUP}"
+    try:
+        written = con.execute(f"copy (from ({rows}) order by member_id) to {literal(str(file))} ({options})").fetchone()
+    except duckdb.IOException as error:
+        raise WinbackError(f"cannot write {file}: {reason(error)}; what was published stands") from error
+    return written[0] if written else 0
 
 
 def _order_values(staged: Staged, programme: Programme) -> Mapping[str, str]:

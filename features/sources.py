@@ -39,11 +39,16 @@ _LAG, _USUAL_GAPS = timedelta(days=3), 10
 
 @dataclass(frozen=True)
 class Loaded:
-    """A programme's tables as loaded, with what was noticed on the way; ``read_at`` is when, in naive UTC."""
+    """A programme's tables as loaded, with what was noticed on the way.
+
+    ``read_at`` is when, in naive UTC; ``folder`` has the tables as Parquet files sorted by member, unless DuckDB holds
+    them.
+    """
 
     tables: Tables
     findings: tuple[Finding, ...]
     read_at: datetime
+    folder: Path | None = None
 
     @cached_property
     def data_until(self) -> datetime:
@@ -76,6 +81,7 @@ def load_tables(
     set_aside: Path | None = None,
     ledger: Mapping[str, pd.DataFrame] | None = None,
     only: Collection[str] = _ORDER,
+    folder: Path | None = None,
 ) -> Loaded:
     """Read, check and canonicalise the tables of a programme file.
 
@@ -94,6 +100,9 @@ def load_tables(
         table has under the same id, the table's count.
     only
         Tables to read; the others are there, and empty.
+    folder
+        Where to keep the canonical tables, as Parquet files sorted by member: for more rows than memory holds, and to
+        find some members' rows without reading all. Absent: DuckDB holds them.
 
     Raises
     ------
@@ -115,7 +124,7 @@ def load_tables(
                 refusals.append(f"{name}: {error}")
         for name, frame in (ledger or {}).items():
             parts[name].append(read_frame(con, f"ledger_{name}", frame))
-        return _load(con, parts, refusals, programme, read_at, now=now or read_at, set_aside=set_aside)
+        return _load(con, parts, refusals, programme, read_at, now=now or read_at, set_aside=set_aside, folder=folder)
 
 
 def tables_from_frames(
@@ -184,6 +193,7 @@ def _load(
     *,
     now: datetime,
     set_aside: Path | None,
+    folder: Path | None = None,
 ) -> Loaded:
     backend = ibis.duckdb.from_connection(con)
     findings: list[Finding] = []
@@ -193,11 +203,12 @@ def _load(
             if given := parts.get(name):
                 staged = stage(con, CONTRACTS[name], given, programme, aliases="identities" in loaded)
                 findings += judge(staged, list(rules(staged, programme, now, loaded)))
-                findings += _created(staged, programme)
+                findings += _created(staged, programme, folder)
                 loaded[name] = staged
         except InputError as error:
             refusals.append(str(error))
-        create_empty(con, CONTRACTS[name])
+        if name not in loaded:
+            create_empty(con, CONTRACTS[name], folder)
     if refusals:
         raise InputError("the tables do not fit:\n" + "\n".join(f"  {refusal}" for refusal in refusals))
     if set_aside is not None:
@@ -205,12 +216,12 @@ def _load(
             write_aside(staged, set_aside)
     findings += _lagging(con) if "orders" in loaded and "events" in loaded else []
     tables = Tables(**{field.name: _table(backend, field.name) for field in fields(Tables)})
-    return Loaded(tables, tuple(findings), read_at)
+    return Loaded(tables, tuple(findings), read_at, folder)
 
 
-def _created(staged: Staged, programme: Programme) -> list[Finding]:
+def _created(staged: Staged, programme: Programme, folder: Path | None) -> list[Finding]:
     """Create the canonical table; it is worth a word when nothing is in it, and for orders the end."""
-    if create(staged, programme):
+    if create(staged, programme, folder):
         return []
     problem = "has no rows" if staged.total == 0 else f"has no rows left of {staged.total}"
     if staged.name == "orders":

@@ -28,7 +28,7 @@ from serving.loading import Pace, Step, as_of_or_next_day, load
 from serving.locks import only_run
 from serving.parts import Parts, Span, spans, written
 from serving.pause import is_paused
-from serving.published_history import publish_history
+from serving.published_history import publish_history, unpublished
 from serving.registry import record_run, resolve_bundle, resolve_policy_table
 from serving.runs import Chunk, Pins
 from serving.store import Store, open_store
@@ -117,8 +117,9 @@ def score_programme(
     OutputError
         If the decisions cannot be written: a full disk, a folder of somebody else. The next run goes on.
     """
-    with only_run(programme.path("var") / f"{programme.output.model}.lock", f"scoring of {programme.name}"):
-        loaded = loaded or load(programme, step, set_aside=out / "_set_aside")
+    lock = programme.path("var") / f"{programme.output.model}.lock"
+    with only_run(lock, f"scoring of {programme.name}"), unpublished(programme) as folder:
+        loaded = loaded or load(programme, step, set_aside=out / "_set_aside", folder=folder)
         bundle = resolve_bundle(programme, bundle_folder)
         policy_table = resolve_policy_table(programme)
         when = as_of_or_next_day(programme, as_of, loaded.data_until)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 
 from features.checks import Finding
@@ -53,9 +54,10 @@ def consenting(
     channels = {arm.id: arm.channel for arm in programme.arms}
     refusals = _refusals(unsubscribed, set(channels.values()))
     if contacts is not None:
-        granted = _granted(pd.concat([contacts, refusals]) if len(refusals) else contacts, as_of)
-        columns = {incentive: member_ids.isin(granted.get(channel, [])) for incentive, channel in channels.items()}
-        return pd.DataFrame(columns, index=member_ids.index)
+        said = pd.concat([contacts, refusals]) if len(refusals) else contacts
+        granted = _granted(member_ids, said[said["updated_at"].isna() | (said["updated_at"] < as_of)])
+        may = {arm: granted.get(channel, False) for arm, channel in channels.items()}
+        return pd.DataFrame(may, index=member_ids.index, dtype=bool)
     default = bool(programme.guardrails.consent_default)
     refused = {channel: rows["member_id"] for channel, rows in refusals.groupby("channel")}
     columns = {name: default & ~member_ids.isin(refused.get(channel, [])) for name, channel in channels.items()}
@@ -106,10 +108,15 @@ def _refusals(unsubscribed: pd.DataFrame | None, channels: set[str]) -> pd.DataF
     return pd.concat([unsubscribed[:0], *about]).assign(consent=False)
 
 
-def _granted(contacts: pd.DataFrame, as_of: datetime) -> dict[str, pd.Series]:
-    """Return the members who consent, per channel."""
-    known = contacts[contacts["updated_at"].isna() | (contacts["updated_at"] < as_of)]
-    ordered = known.sort_values(["updated_at", "consent"], ascending=[True, False], na_position="first")
-    latest = ordered.drop_duplicates(["member_id", "channel"], keep="last")
-    granted = latest[latest["consent"].astype(bool)]
-    return {str(channel): members for channel, members in granted.groupby("channel")["member_id"]}
+def _granted(member_ids: pd.Series, said: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Tell for each member, per channel, whether what they said last is consent."""
+    place = pd.Index(member_ids).get_indexer(pd.Index(said["member_id"]))
+    consent = said["consent"].to_numpy(dtype=bool)
+    since = said["updated_at"].to_numpy(dtype="datetime64[us]").view(np.int64)  # of nothing: before all else
+    granted = {}
+    for channel, rows in said.groupby("channel").indices.items():
+        own = rows[place[rows] >= 0]
+        in_order = own[np.lexsort((~consent[own], since[own]))]
+        granted[str(channel)] = np.zeros(len(member_ids), dtype=bool)
+        granted[str(channel)][place[in_order]] = consent[in_order]
+    return granted

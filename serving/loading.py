@@ -45,10 +45,11 @@ class Pace:
         self._step(f"{self._what}: {self._done:,} of {self._total:,}, {rate:,.0f} a second, {left} left")
 
 
-def load(programme: Programme, step: Step, *, set_aside: Path | None = None) -> Loaded:
+def load(programme: Programme, step: Step, *, set_aside: Path | None = None, folder: Path | None = None) -> Loaded:
     """Check the programme's personas and that consent is known or stated, and read its tables and its ledger.
 
-    Rows set aside are written to ``set_aside``, by default ``var/set_aside/<model>`` beside the programme file.
+    Rows set aside are written to ``set_aside``, by default ``var/set_aside/<model>`` beside the programme file. The
+    tables are kept in ``folder``; see :func:`features.sources.load_tables`.
     """
     from features.sources import load_tables
     from serving.consent import require_stated
@@ -59,10 +60,11 @@ def load(programme: Programme, step: Step, *, set_aside: Path | None = None) -> 
     if programme.data.contacts is None:
         require_stated(programme)
     step("reading and checking the tables")
-    folder = set_aside or programme.path("var") / "set_aside" / programme.output.model
+    aside = set_aside or programme.path("var") / "set_aside" / programme.output.model
     read_at = datetime.now(UTC).replace(tzinfo=None)
     ledger = programme_ledger(programme)
-    loaded = load_tables(programme, threads=programme.training.threads, set_aside=folder, ledger=ledger)
+    threads = programme.training.threads
+    loaded = load_tables(programme, threads=threads, set_aside=aside, ledger=ledger, folder=folder)
     return replace(loaded, read_at=read_at)
 
 

@@ -6,7 +6,8 @@ It is published whole: written under a name no reader looks at, then renamed. Th
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,32 +18,49 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from features.canonical import write_by_member
 from features.programme import Programme
-from features.readers import literal
 from features.schemas import CONTRACTS
 from features.sources import Loaded
 
-ROWS_PER_GROUP: Final = 8_192
 _KEPT: Final = 2
 """So many are kept: a reader may have just opened the one before."""
 
 
-def publish_history(loaded: Loaded, programme: Programme) -> Path:
-    """Write the canonical rows of all tables for :class:`PublishedHistory`, and remove older ones."""
+@contextmanager
+def unpublished(programme: Programme) -> Iterator[Path]:
+    """Yield a folder to load tables into that are to be published; what is left in it is removed in the end."""
     home = _home(programme)
-    name = f"{loaded.read_at:%Y%m%dT%H%M%S%f}"
-    unseen, folder = home / f".{name}", home / name
-    shutil.rmtree(unseen, ignore_errors=True)
-    unseen.mkdir(parents=True)
-    for table, rows in vars(loaded.tables).items():
-        columns = list(dict.fromkeys(["member_id", *(column.name for column in CONTRACTS[table].columns)]))
-        query = ibis.to_sql(rows.select(*columns).order_by("member_id"))
-        file = literal(str(unseen / f"{table}.parquet"))
-        rows.get_backend().raw_sql(f"COPY ({query}) TO {file} (FORMAT parquet, ROW_GROUP_SIZE {ROWS_PER_GROUP})")
-    shutil.rmtree(folder, ignore_errors=True)
-    unseen.rename(folder)
+    for left_behind in home.glob(".*"):
+        shutil.rmtree(left_behind, ignore_errors=True)
+    folder = home / ".loading"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def publish_history(loaded: Loaded, programme: Programme) -> Path:
+    """Publish the canonical rows of all tables for :class:`PublishedHistory`, and remove older ones.
+
+    The files the tables were loaded into are taken, and gone from where they were.
+    """
+    home = _home(programme)
+    published = home / f"{loaded.read_at:%Y%m%dT%H%M%S%f}"
+    unseen = loaded.folder or _written(loaded, home / ".writing")
+    shutil.rmtree(published, ignore_errors=True)
+    unseen.rename(published)
     for outdated in _published(home)[:-_KEPT]:
         shutil.rmtree(outdated, ignore_errors=True)
+    return published
+
+
+def _written(loaded: Loaded, folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, rows in vars(loaded.tables).items():
+        write_by_member(rows.get_backend().con, str(ibis.to_sql(rows)), folder / f"{name}.parquet")
     return folder
 
 
@@ -72,7 +90,8 @@ def _published(home: Path) -> list[Path]:
 
 
 def _read(file: Path, member_ids: Collection[str]) -> pd.DataFrame:
-    rows = pq.read_table(file, filters=pc.field("member_id").isin(sorted(set(member_ids))))
+    given = dict.fromkeys(["member_id", *(column.name for column in CONTRACTS[file.stem].columns)])
+    rows = pq.read_table(file, columns=list(given), filters=pc.field("member_id").isin(sorted(set(member_ids))))
     frame: pd.DataFrame = rows.cast(pa.schema(map(_in_utc, rows.schema))).to_pandas()
     return frame.drop(columns="member_id") if file.stem == "order_lines" else frame
 
