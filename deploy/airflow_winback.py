@@ -9,7 +9,8 @@ from airflow.sdk import DAG
 
 WINBACK = "cd /srv/winback && .venv/bin/winback"
 DEFAULTS = {"retries": 2, "retry_delay": timedelta(minutes=10)}
-"""A run that was killed goes on where it was; bad input (exit code 2) and refusals (4) end alike each time."""
+"""A run that was killed, or met a full disk (exit code 5), goes on where it was; bad input (2) and refusals (4) end
+alike each time."""
 
 with DAG(
     "winback_weekly",

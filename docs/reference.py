@@ -16,7 +16,7 @@ from serving.cli import app
 CLI = """# Command line
 
 Generated from the commands. Exit codes: 0 done (warnings included), 2 bad input, 3 warnings under `--strict`, 4
-refused.
+refused, 5 a disk or the store failed, so the same command may succeed later. See [schedules](weekly-job.md#schedules).
 """
 
 API = """# Python API

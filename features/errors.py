@@ -17,3 +17,9 @@ class RefusedError(WinbackError):
     """The request is well formed, but answering it would be wrong (stale model, unreleased week, failed gate)."""
 
     exit_code = 4
+
+
+class PassingError(WinbackError):
+    """A disk, a database or what else a run needs failed; what was done is kept, and another try may succeed."""
+
+    exit_code = 5

@@ -18,7 +18,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 
-from features.errors import WinbackError
+from features.errors import PassingError
 from features.programme import Programme
 
 METADATA: Final = sa.MetaData()
@@ -33,7 +33,7 @@ _POSTGRESQL_LOCK: Final = 0x77696E6261636B  # any number that is ours alone
 _one_thread = threading.Lock()  # alembic keeps what it is doing in globals
 
 
-class StoreError(WinbackError):
+class StoreError(PassingError):
     """The store cannot be reached, read or written; what was acknowledged stands."""
 
 

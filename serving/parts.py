@@ -13,12 +13,12 @@ import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.errors import WinbackError
+from features.errors import PassingError
 from features.schemas import Tables
 from serving.records import DECISIONS_ARROW
 
 
-class OutputError(WinbackError):
+class OutputError(PassingError):
     """The decisions cannot be written."""
 
 

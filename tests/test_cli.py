@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from features.errors import InputError, RefusedError
 from serving.cli import app
 from serving.console import command
+from serving.database import StoreError
+from serving.parts import OutputError
 
 run = CliRunner().invoke
 
@@ -41,6 +43,8 @@ def test_a_missing_programme_file_is_bad_input(name: str, tmp_path: Path) -> Non
     [
         (InputError("orders: bad"), 2),
         (RefusedError("too early"), 4),
+        (OutputError("cannot write decisions.parquet"), 5),
+        (StoreError("the store is gone"), 5),
         (PermissionError(13, "Permission denied", "/out/decisions"), 2),
     ],
 )

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import typer
 
+from features.errors import InputError, PassingError, RefusedError
 from serving.cli import app
+from serving.console import EXIT_WARNINGS
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 CALL = re.compile(r"(?:\.venv/bin/winback|\{WINBACK\}) ([^\n\"&>]+)")
@@ -38,3 +40,6 @@ def test_the_timer_starts_the_service_of_its_name():
     service.read(DEPLOY / "winback.service")
     assert timer["Timer"]["OnCalendar"]
     assert service["Service"]["Type"] == "oneshot"
+    final = {int(code) for code in service["Service"]["RestartPreventExitStatus"].split()}
+    assert {InputError.exit_code, EXIT_WARNINGS, RefusedError.exit_code} == final
+    assert PassingError.exit_code not in final

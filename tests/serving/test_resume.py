@@ -4,6 +4,8 @@ import errno
 import itertools
 import os
 import random
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -202,22 +204,33 @@ def run_until(moment: int, file: Path) -> None:
         run(load_programme(file))
 
 
-def killed(programme: Programme, moment: int) -> None:
-    """Run in a process of its own that is killed at a moment."""
+def apart(call: str, programme: Programme) -> subprocess.CompletedProcess[bytes]:
+    """Call a function of this module in a process of its own; its last argument is the programme's file."""
     here = Path(__file__).parent
     paths = f"import sys; sys.path[:0] = [{str(here.parent)!r}, {str(here)!r}]"
     file = str(programme.path("programme.toml"))
-    call = f"import pathlib, test_resume; test_resume.run_until({moment}, pathlib.Path({file!r}))"
-    ended = subprocess.run([sys.executable, "-c", f"{paths}; {call}"], check=False, capture_output=True, timeout=120)
+    code = f"{paths}; import pathlib, test_resume; test_resume.{call}, pathlib.Path({file!r}))"
+    return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, timeout=120)
+
+
+def killed(programme: Programme, moment: int) -> None:
+    """Run in a process of its own that is killed at a moment."""
+    ended = apart(f"run_until({moment}", programme)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
 
 
 @pytest.fixture(scope="module")
-def moments_of_a_run(last_week, tmp_path_factory) -> int:
-    count = itertools.count()
+def moments_of_a_run(last_week, tmp_path_factory) -> tuple[int, int]:
+    """How many moments a run has, and the first of its publication."""
+    count, publication = itertools.count(), []
+
+    def step(what: str) -> None:
+        if what == "publishing":
+            publication.append(next(count))
+
     with moments(lambda: next(count)):
-        run(copied(last_week, tmp_path_factory.mktemp("counted")))
-    return next(count)
+        run(copied(last_week, tmp_path_factory.mktemp("counted")), step=step)
+    return next(count) - 1, publication[0]
 
 
 def assert_killed_and_resumed(programme: Programme, moment: int, uninterrupted: dict[str, list]) -> None:
@@ -230,15 +243,51 @@ def assert_killed_and_resumed(programme: Programme, moment: int, uninterrupted: 
     assert hidden(programme) == []
 
 
-@pytest.mark.parametrize("share", [0.5, pytest.param(0.95, marks=pytest.mark.long)])
-def test_a_killed_run_is_gone_on_with_and_readers_see_one_publication_whole(
-    programme, uninterrupted, moments_of_a_run, share
-):
-    assert_killed_and_resumed(programme, int(share * moments_of_a_run), uninterrupted)
+def test_a_killed_run_is_gone_on_with_and_readers_see_one_publication_whole(programme, uninterrupted, moments_of_a_run):
+    assert_killed_and_resumed(programme, moments_of_a_run[0] // 2, uninterrupted)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(20))
 def test_a_run_killed_at_any_moment_is_gone_on_with(programme, uninterrupted, moments_of_a_run, seed):
-    moment = random.Random(seed).randrange(moments_of_a_run)
+    """Every other time it is killed while it publishes."""
+    last, publication = moments_of_a_run
+    moment = random.Random(seed).randrange(publication if seed % 2 else 0, last)
     assert_killed_and_resumed(programme, moment, uninterrupted)
+
+
+@pytest.mark.long
+def test_at_every_moment_readers_see_one_publication_whole(programme, uninterrupted):
+    before, sights, reading = seen(programme), [], []
+
+    def look() -> None:
+        if not reading:
+            reading.append(True)
+            sights.append(seen(programme))
+            reading.clear()
+
+    with moments(look):
+        run(programme)
+    for reader in before:
+        told = [sight[reader] for sight in sights]
+        switched = told.index(uninterrupted[reader])
+        assert all(sight == before[reader] for sight in told[:switched])
+        assert all(sight == uninterrupted[reader] for sight in told[switched:])
+
+
+def limited_run(limit: int, file: Path) -> None:
+    """Run where no file may grow beyond a limit, as on a disk that is full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    run(load_programme(file))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("limit", [8_000, 60_000, 100_000])
+def test_files_that_cannot_grow_end_a_run_clearly_and_the_next_goes_on(programme, uninterrupted, limit):
+    before = seen(programme)
+    ended = apart(f"limited_run({limit}", programme)
+    assert re.search(r"(OutputError: cannot write|StoreError: the store)", ended.stderr.decode()), ended.stderr.decode()
+    assert seen(programme) == before
+    run(programme)
+    assert seen(programme) == uninterrupted
+    assert hidden(programme) == []
