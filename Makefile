@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test coverage test-full lint format bench-quality bench-automl bench-families bench-demo bench-batch bench-learning bench-evidence bench-service check-airflow docs site constraints clean
+.PHONY: help demo serve test coverage test-full lint format bench-quality bench-automl bench-families bench-demo bench-batch bench-learning bench-evidence bench-service check-airflow notebooks docs site constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ check-airflow: $(STAMP)  ## load deploy/'s DAG with Airflow, in an environment o
 
 bench-service: $(STAMP)  ## the service beside a bare BentoML echo; SOAK_SECONDS=600 of 64 callers
 	$(BIN)/python benchmarks/service.py
+
+notebooks: $(STAMP)  ## run the notebooks and keep their outputs
+	$(BIN)/python tests/test_notebooks.py
 
 docs: $(STAMP)  ## write the generated tables of docs/
 	$(BIN)/python docs/generate.py

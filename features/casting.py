@@ -13,8 +13,10 @@ _INTEGERS = frozenset(f"{sign}{size}INT" for sign in ("", "U") for size in ("TIN
     "UINTEGER",
 }
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
-_YES = "('true', 't', 'yes', 'y', '1', '1.0', 'ja', 'j', '是')"
-_NO = "('false', 'f', 'no', 'n', '0', '0.0', 'nein', '否')"
+_YES = "('true', 't', 'yes', 'y', '1', '1.0', 'ja', 'j', 'wahr', 'on', '是', '同意')"
+_NO = "('false', 'f', 'no', 'n', '0', '0.0', 'nein', 'falsch', 'off', '否', '不同意')"
+COUNTED_TIMES = ("unix", "unix_ms", "excel")
+"""Times written as numbers, by the names a programme file has for them."""
 _OFFSET = r"\d:\d{2}.*([zZ]|[+-]\d{2}(:?\d{2})?)$"
 
 
@@ -64,10 +66,15 @@ class Given:
 
     @property
     def number_text(self) -> str:
-        """The text of a number with a decimal point. Thousands separators are not guessed at."""
+        """The text of a number with a decimal point; null where another mark is, or digits are not grouped by three."""
+        text = self.text
+        if self.raw.thousands:
+            mark = literal(self.raw.thousands)
+            grouped = literal(rf"^[-+]?\d{{1,3}}([{self.raw.thousands}]\d{{3}})+([{self.raw.decimal}]\d+)?$")
+            text = f"if(regexp_matches({text}, {grouped}), replace({text}, {mark}, ''), {text})"
         if self.raw.decimal == ".":
-            return self.text
-        return f"case when not contains({self.text}, '.') then replace({self.text}, ',', '.') end"
+            return text
+        return f"case when not contains({text}, '.') then replace({text}, ',', '.') end"
 
 
 def given(column: str, raw: Raw, timezone: str) -> Given:
@@ -133,6 +140,8 @@ def _instant(value: Given) -> str:
         return f"{value.sql} at time zone 'UTC'"
     if value.type == "DATE" or value.type.startswith("TIMESTAMP"):
         return _rezoned(f"cast({value.sql} as timestamp)", value.timezone, "UTC")
+    if value.raw.datetime_format in COUNTED_TIMES:
+        return _counted(value)
     if value.raw.datetime_format is not None:
         parsed = f"try_strptime({value.text}, {literal(value.raw.datetime_format)})"
         if "%z" in value.raw.datetime_format.lower():
@@ -144,6 +153,16 @@ def _instant(value: Given) -> str:
     naive = _rezoned(f"try_cast({value.text} as timestamp)", value.timezone, "UTC")
     instant = f"case when {value.has_offset} then {aware} else {naive} end"
     return f"case when isfinite({instant}) then {instant} end"
+
+
+def _counted(value: Given) -> str:
+    """Count seconds, milliseconds or days from a moment on; days are the programme's own."""
+    number = value.as_double
+    if value.raw.datetime_format == "excel":
+        days = f"timestamp '1899-12-30' + to_seconds(cast(round({number} * 86400) as bigint))"
+        return _rezoned(f"try({days})", value.timezone, "UTC")
+    per_unit = 1_000_000 if value.raw.datetime_format == "unix" else 1_000
+    return f"try(make_timestamp(cast({number} * {per_unit} as bigint)))"
 
 
 def _rezoned(timestamp: str, source: str, target: str) -> str:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import duckdb
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from features.column_match import may_be_id, score
 from features.errors import InputError
-from features.schemas import CONTRACTS, EVENTS, Column, Contract
+from features.schemas import CONTRACTS, Column, Contract
 from features.sketch import Look, Sketch, share_found
-from features.words import CHANNEL_WORDS, COLUMNS, CONTROL, EVENT_WORDS, TABLES, HeaderLanguage, languages, likeness
+from features.within import consents, has_products
+from features.words import COLUMNS, TABLES, HeaderLanguage, languages, likeness
 
 SURE, LIKELY = 0.8, 0.55
-_FITS, _JOINS = 0.9, 0.8
-_SAME_WORD = 0.6
+_JOINS = 0.8
 _WORTH_NAMING = 0.15
 _LOOKS_LIKE_A_TABLE = 0.35
 _SAID = 10.0
@@ -40,6 +41,8 @@ class TableGuess:
     sketch: Sketch
     matches: tuple[Match, ...]
     sureness: float
+    consents: Mapping[str, str] = field(default_factory=dict)
+    """Per channel, their column of consents, where a member's row has them all."""
 
     @property
     def name(self) -> str:
@@ -50,12 +53,14 @@ class TableGuess:
     def missing(self) -> tuple[Column, ...]:
         """Required columns nothing was found for."""
         found = {match.column.name for match in self.matches}
+        if self.consents:
+            found |= {"channel", "consent"}
         return tuple(column for column in self.contract.columns if column.required and column.name not in found)
 
     @property
     def unused(self) -> tuple[str, ...]:
         """Their columns that are none of ours."""
-        used = {match.look.name for match in self.matches}
+        used = {match.look.name for match in self.matches} | set(self.consents.values())
         return tuple(look.name for look in self.sketch.columns if look.name not in used)
 
     def look(self, column: str) -> Look | None:
@@ -67,7 +72,13 @@ class TableGuess:
         """Ways of writing times that fit the table's own time, or the first of its other times."""
         times = [match for match in self.matches if match.column.kind == "instant"]
         times.sort(key=lambda match: match.column.name != self.contract.time)
-        return times[0].look.formats if times else (None,)
+        return times[0].look.times if times else (None,)
+
+    @property
+    def is_by_product(self) -> bool:
+        """Whether they are orders with a row per product."""
+        key = self.look("order_id")
+        return self.name == "orders" and key is not None and not key.is_unique
 
 
 class Joins:
@@ -83,7 +94,7 @@ class Joins:
             (number, look.name)
             for number, child in enumerate(self._sketches)
             for look in child.columns
-            if _may_be_id(look) and self._refers(number, look)
+            if may_be_id(look) and self._refers(number, look)
         )
 
     def _refers(self, number: int, look: Look) -> bool:
@@ -92,7 +103,7 @@ class Joins:
             for other, parent in enumerate(self._sketches)
             if other != number
             for key in parent.columns
-            if key.is_unique and _may_be_id(key)
+            if key.is_unique and may_be_id(key)
         )
 
 
@@ -130,6 +141,7 @@ def guess_tables(
         scores[number] = [_SAID * (contract.name == name) for contract in contracts]
     chosen = dict(zip(*linear_sum_assignment(scores, maximize=True), strict=True))
     found = [guesses[number][table] for number, table in chosen.items() if scores[number, table] > _LOOKS_LIKE_A_TABLE]
+    found = _with_tables_within(found, guesses)
     _refuse_unknown(sketches, found)
     _refuse_absent(found, columns or {})
     return sorted(found, key=lambda guess: list(CONTRACTS).index(guess.name))
@@ -142,23 +154,6 @@ def spoken(sketches: Sequence[Sketch]) -> HeaderLanguage:
     return max(counts, key=lambda language: counts[language]) if any(counts.values()) else "en"
 
 
-def event_of(value: str) -> str | None:
-    """Return the event of our vocabulary that a value means."""
-    best = max(EVENTS, key=lambda event: likeness(value, EVENT_WORDS[event], ours=event))
-    return best if likeness(value, EVENT_WORDS[best], ours=best) >= _SAME_WORD else None
-
-
-def channel_of(value: str) -> str | None:
-    """Return the channel of ours that a value means."""
-    best = max(CHANNEL_WORDS, key=lambda channel: likeness(value, CHANNEL_WORDS[channel], ours=channel))
-    return best if likeness(value, CHANNEL_WORDS[best], ours=best) >= _SAME_WORD else None
-
-
-def is_control(value: str) -> bool:
-    """Whether an incentive's name says that nothing was sent."""
-    return likeness(value, CONTROL) >= _SAME_WORD
-
-
 def _said(sketches: Sequence[Sketch], tables: Mapping[str, str]) -> dict[int, str]:
     """Return the table of each file that was named, by the file's position."""
     said = {}
@@ -168,6 +163,24 @@ def _said(sketches: Sequence[Sketch], tables: Mapping[str, str]) -> dict[int, st
             raise InputError(f"--table {table}={file}: name one of {', '.join(CONTRACTS)}, and a file that is given")
         said[number] = table
     return said
+
+
+def _with_tables_within(found: Sequence[TableGuess], guesses: Sequence[Sequence[TableGuess]]) -> list[TableGuess]:
+    """Take lines with member, time and amount for orders by product; add their products, and members' consents."""
+    of_file = {row[0].sketch.path: {guess.name: guess for guess in row} for row in guesses}
+    tables = {guess.name: guess for guess in found}
+    if "orders" not in tables and "order_lines" in tables:
+        orders = of_file[tables["order_lines"].sketch.path]["orders"]
+        if not orders.missing:
+            tables["orders"] = orders
+    if "order_lines" not in tables and "orders" in tables and tables["orders"].is_by_product:
+        tables["order_lines"] = of_file[tables["orders"].sketch.path]["order_lines"]
+    if "contacts" not in tables and "members" in tables:
+        members = tables["members"]
+        if told := consents([look for look in members.sketch.columns if look.name in members.unused]):
+            keys = tuple(match for match in members.matches if match.column.name == "member_id")
+            tables["contacts"] = TableGuess(CONTRACTS["contacts"], members.sketch, keys, members.sureness, told)
+    return list(tables.values())
 
 
 def _refuse_unknown(sketches: Sequence[Sketch], found: Sequence[TableGuess]) -> None:
@@ -192,9 +205,13 @@ def _refuse_absent(found: Sequence[TableGuess], columns: Mapping[str, str]) -> N
 
 
 def _guess(contract: Contract, number: int, sketch: Sketch, joins: Joins, known: Mapping[str, str]) -> TableGuess:
+    by_product = contract.name == "orders" and has_products(sketch)
     scores = np.array(
         [
-            [_score(contract, column, look, (number, look.name) in joins.found) for look in sketch.columns]
+            [
+                score(contract, column, look, refers=(number, look.name) in joins.found, may_repeat=by_product)
+                for look in sketch.columns
+            ]
             for column in contract.columns
         ]
     )
@@ -212,40 +229,3 @@ def _guess(contract: Contract, number: int, sketch: Sketch, joins: Joins, known:
     called = likeness(sketch.path.name.split(".")[0], TABLES[contract.name], ours=contract.name)
     explained = len(matches) / len(sketch.columns)
     return TableGuess(contract, sketch, matches, 0.6 * of_required + 0.25 * called + 0.15 * explained)
-
-
-def _score(contract: Contract, column: Column, look: Look, refers: bool) -> float:
-    """Return how sure a column is another's: three parts name, one part what it holds."""
-    if look.fits.get(column.kind, 1.0) < _FITS or not look.filled:
-        return 0.0
-    if column.kind in ("id", "text", "event", "code") and not _may_be_id(look):
-        return 0.0
-    called = likeness(look.name, COLUMNS[contract.name].get(column.name, {}), ours=column.name)
-    if not column.required:
-        return called if called >= _SAME_WORD else 0.0
-    holds = _holds(contract, column, look, refers)
-    is_key = contract.key == (column.name,)
-    if is_key and not look.is_unique:
-        called /= 2
-    return 0.75 * called + 0.25 * holds if called else 0.4 * holds
-
-
-def _holds(contract: Contract, column: Column, look: Look, refers: bool) -> float:
-    """Return how much a column's values are like those of a required column of ours."""
-    if contract.key == (column.name,):
-        return float(look.is_unique)
-    if column.kind == "id":
-        return 1.0 if refers else 0.3 * (not look.is_unique)
-    if column.kind == "amount":
-        return 1.0 if look.has_fractions else 0.4
-    if column.kind == "event":
-        return sum(event_of(value) is not None for value in look.frequent) / max(len(look.frequent), 1) * look.is_few
-    if column.kind == "code":
-        ours = is_control if column.name == "incentive_id" else channel_of
-        return look.is_few * (1.0 if any(map(ours, look.frequent)) else 0.3)
-    return 1.0
-
-
-def _may_be_id(look: Look) -> bool:
-    """Whether a column holds names or numbers of things, neither amounts nor times."""
-    return not look.has_fractions and not look.formats

@@ -41,8 +41,19 @@ class Source(Settings):
     table: str | None = Field(None, description="table or view name at `url`")
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(",", description="CSV only")
     decimal: Literal[".", ","] = Field(".", description="CSV only: decimal mark of numbers")
+    thousands: Annotated[str, Field(max_length=1)] = Field("", description="CSV only: what groups digits by three")
     encoding: str = Field("utf-8", description="CSV only, e.g. gbk")
-    datetime_format: str | None = Field(None, description="strptime format, when times are not ISO 8601")
+    datetime_format: str | None = Field(
+        None,
+        description="when times are not ISO 8601: a strptime format, or unix (seconds), unix_ms, excel (days)",
+    )
+    one_row_per: Literal["order", "product"] = Field(
+        "order", description="orders only: `product` where an order has a row per product; amounts are then added up"
+    )
+    consents: dict[str, str] = Field(
+        default_factory=dict,
+        description="contacts only: channel = the programme's column of consents, where a row has all of a member's",
+    )
     columns: dict[str, str] = Field(default_factory=dict, description="our column = the programme's column")
     values: dict[str, str] = Field(
         default_factory=dict, description="the programme's event, incentive or channel = ours"
@@ -54,6 +65,8 @@ class Source(Settings):
             raise ValueError("give either `path` or `url` with `table`")
         if (self.url is None) != (self.table is None):
             raise ValueError("`url` and `table` go together")
+        if self.thousands == self.decimal:
+            raise ValueError("`thousands` and `decimal` must differ")
         return self
 
 
@@ -85,6 +98,16 @@ class Data(Settings):
     contacts: Source | None = None
     identities: Source | None = None
     trials: tuple[Trials, ...] = Field((), description="tests run elsewhere; one table or a list of them")
+
+    @model_validator(mode="after")
+    def _shapes_where_they_belong(self) -> Data:
+        sources: dict[str, Source | None] = {name: getattr(self, name) for name in type(self).model_fields}
+        for name, source in sources.items():
+            if isinstance(source, Source) and source.one_row_per != "order" and name != "orders":
+                raise ValueError(f"{name}: `one_row_per` is for orders")
+            if isinstance(source, Source) and source.consents and name != "contacts":
+                raise ValueError(f"{name}: `consents` is for contacts")
+        return self
 
     @field_validator("trials", mode="before")
     @classmethod

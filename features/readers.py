@@ -43,6 +43,7 @@ class Raw:
     columns: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
     decimal: str = "."
+    thousands: str = ""
     datetime_format: str | None = None
 
 
@@ -87,6 +88,7 @@ def _raw(con: duckdb.DuckDBPyConnection, source: Source, place: str, relation: s
         columns=source.columns,
         values=source.values,
         decimal=source.decimal,
+        thousands=source.thousands,
         datetime_format=source.datetime_format,
     )
 

@@ -25,7 +25,7 @@ from features.schemas import EVENTS, Column, Contract, Kind
 
 _SHOWN_VALUES = 5
 _UNFIT: Mapping[Kind, str] = {
-    "amount": "is not a finite number of at most 14 digits before the point (see `decimal`; no thousands separators)",
+    "amount": "is not a finite number of at most 14 digits before the point (see `decimal` and `thousands`)",
     "number": "is not a finite number",
     "whole": "is not a whole number",
     "instant": "is not a date or time (write 2026-01-31 18:30:00, or give `datetime_format`)",
@@ -149,7 +149,7 @@ def _event_rules(staged: Staged, programme: Programme) -> Iterator[Rule]:
 
 def _offer_rules(staged: Staged, programme: Programme) -> Iterator[Rule]:
     known = [programme.guardrails.control_id, *(incentive.id for incentive in programme.incentives)]
-    problem = "is no incentive of the programme file, nor its guardrails.control_id"
+    problem = "is no incentive of the programme file; describe it under [[incentives]], or map it with `values`"
     yield Rule("incentive_id", problem, f"incentive_id not in {_in(known)}", "keep")
     yield Rule("propensity", "is not above 0 and up to 1", "not (propensity > 0 and propensity <= 1)", "few")
 

@@ -252,7 +252,7 @@ _HEAD = """# Input contract
 Generated from `features/schemas.py`; a test keeps it current. See also [what happens to bad input](bad-input.md).
 
 Types: *id* and *text* are texts (a number is taken by its digits); *amount* is money or a quantity with up to four
-decimals and no separators of thousands; *instant* is a date or time, local to the programme unless it has an offset;
+decimals; *instant* is a date or time, local to the programme unless it has an offset;
 *flag* is true or false in the usual words; *whole* and *number* are numbers; *event* is a word of the vocabulary below;
 *code* is a text too. Where a programme has other words for events, incentives or channels, `values` maps them to ours.
 No value is an empty field, `NULL` or `\\N`.

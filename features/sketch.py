@@ -4,22 +4,17 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
-import gzip
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
-from typing import Literal
 
 import duckdb
-from charset_normalizer import from_bytes
 
 from features.casting import Given, canonical
 from features.errors import InputError
+from features.file_form import Decimal, marks, written
 from features.programme import Source
 from features.readers import Raw, identifier, read_files
 from features.schemas import Column, Kind
@@ -28,9 +23,6 @@ _SAMPLE_ROWS = 2_000
 _SKETCHED_ROWS = 200_000
 _FEW_VALUES = 60
 _MOST = 0.99
-_CHUNK = 1 << 20
-_ENOUGH_BYTES = 1 << 16
-_ENCODINGS = ["gb18030", "cp1252", "big5", "shift_jis", "euc_kr", "cp1251", "utf_16"]
 _DATES = (
     "%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d",
     "%Y.%m.%d", "%Y%m%d", "%Y年%m月%d日", "%d %b %Y", "%b %d, %Y",
@@ -38,8 +30,8 @@ _DATES = (
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S%z", " %H:%M%z", " %I:%M %p", " %I:%M:%S %p")
 _FORMATS = tuple(date + time for date, time in product(_DATES, _TIMES))
 _TRIED_VALUES = 5
-
-Decimal = Literal[".", ","]
+_COUNTED = {"unix": (9.4e8, 4.2e9), "unix_ms": (9.4e11, 4.2e12), "excel": (36_500, 73_500)}
+"""What numbers are like that count time from a moment on: the years from 2000 to 2100."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +50,8 @@ class Look:
         Some numbers are not whole, or negative, as amounts are and ids are not.
     formats
         Ways of writing times that fit; None is ISO 8601.
+    counted
+        Ways of counting time that fit, if the values are numbers; only a name can tell that they are times.
     frequent
         The most frequent values, all of them where there are few.
     """
@@ -69,7 +63,13 @@ class Look:
     fits: Mapping[Kind, float]
     has_fractions: bool
     formats: tuple[str | None, ...]
+    counted: tuple[str, ...]
     frequent: tuple[str, ...]
+
+    @property
+    def times(self) -> tuple[str | None, ...]:
+        """Ways of writing, or else of counting, times that fit."""
+        return self.formats or self.counted
 
     @property
     def is_few(self) -> bool:
@@ -85,6 +85,7 @@ class Sketch:
     encoding: str
     delimiter: str
     decimal: Decimal
+    thousands: str
     rows: int
     columns: tuple[Look, ...]
     raw: Raw
@@ -101,7 +102,7 @@ def sketch(con: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Sketch:
     """
     first = next(iter(sorted(path.parent.glob(path.name))), path)
     is_csv = first.suffix not in (".parquet", ".pq")
-    encoding, delimiter = _written(first) if is_csv else ("utf-8", ",")
+    encoding, delimiter = written(first) if is_csv else ("utf-8", ",")
     source = Source(path=path.name, delimiter=delimiter, encoding=encoding)
     raw = read_files(con, source, path.parent, scratch)
     _refuse_without_header(path, raw)
@@ -111,10 +112,11 @@ def sketch(con: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Sketch:
     if not rows:
         raise InputError(f"{path} has no rows")
     sampled = f"(from {table} using sample reservoir({_SAMPLE_ROWS} rows) repeatable (1))"
-    decimal = _decimal(con, sampled, raw)
-    raw = replace(raw, decimal=decimal)
+    texts = [value.text for value in (_given(raw, name) for name in raw.types) if value.is_text]
+    decimal, thousands = marks(con, sampled, texts)
+    raw = replace(raw, decimal=decimal, thousands=thousands)
     looks = tuple(_look(con, table, sampled, raw, name, rows) for name in raw.types)
-    return Sketch(path, encoding, delimiter, decimal, rows, looks, raw, is_csv)
+    return Sketch(path, encoding, delimiter, decimal, thousands, rows, looks, raw, is_csv)
 
 
 def share_found(con: duckdb.DuckDBPyConnection, child: Raw, column: str, parent: Raw, key: str) -> float:
@@ -129,89 +131,9 @@ def _text(raw: Raw, column: str) -> str:
     return f"cast({identifier(column)} as varchar)"
 
 
-# How a file is written
-
-
-def _written(file: Path) -> tuple[str, str]:
-    if not file.is_file():
-        raise InputError(f"no file {file}")
-    encoding = _encoding(file)
-    with _open(file) as binary:
-        text = codecs.getreader(encoding)(binary)
-        return encoding, _delimiter(list(islice(text, 200)))
-
-
-def _encoding(file: Path) -> str:
-    """Return UTF-8 if the whole file is; otherwise what the lines with other letters look like."""
-    with _open(file) as binary:
-        head = binary.read(4)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        for chunk in _chunks(file):
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return _other_encoding(file)
-    return "utf-8"
-
-
-def _other_encoding(file: Path) -> str:
-    telling = bytearray()
-    with _open(file) as binary:
-        for line in binary:
-            if not line.isascii():
-                telling += line
-            if len(telling) > _ENOUGH_BYTES:
-                break
-    best = from_bytes(bytes(telling), cp_isolation=_ENCODINGS).best()
-    if best is None:
-        raise InputError(f"cannot tell how {file} is encoded; save it as UTF-8")
-    return "gb18030" if best.encoding.startswith("gb") else best.encoding
-
-
-def _open(file: Path) -> gzip.GzipFile | io.BufferedReader:
-    return gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")
-
-
-def _chunks(file: Path) -> Iterator[bytes]:
-    with _open(file) as binary:
-        while chunk := binary.read(_CHUNK):
-            yield chunk
-
-
-def _delimiter(lines: list[str]) -> str:
-    """Return the delimiter under which most lines have as many fields as the first, the more fields the better."""
-    return max(",;\t|", key=lambda delimiter: _regularity(lines, delimiter))
-
-
-def _regularity(lines: list[str], delimiter: str) -> tuple[bool, int]:
-    counts = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
-    alike = sum(count == counts[0] for count in counts) if counts else 0
-    return bool(counts) and alike >= 0.9 * len(counts), counts[0] if counts else 0
-
-
 def _refuse_without_header(path: Path, raw: Raw) -> None:
     if numbers := [name for name in raw.types if name.replace(".", "").replace("-", "").replace(":", "").isdigit()]:
         raise InputError(f"{path}: the first line must name the columns, and {numbers[0]!r} is no name")
-
-
-# What its columns hold
-
-
-def _decimal(con: duckdb.DuckDBPyConnection, sampled: str, raw: Raw) -> Decimal:
-    """Return the decimal mark under which more values read as amounts."""
-    given = [_given(raw, name) for name in raw.types]
-    texts = [value.text for value in given if value.is_text]
-    if not texts:
-        return "."
-
-    def count(mark: str) -> str:
-        return " + ".join(f"count(*) filter (regexp_matches({text}, '^-?\\d+{mark}\\d+$'))" for text in texts)
-
-    points, commas = con.execute(f"select {count('[.]')}, {count(',')} from {sampled}").fetchall()[0]
-    return "," if commas > points else "."
 
 
 def _look(con: duckdb.DuckDBPyConnection, table: str, sampled: str, raw: Raw, name: str, rows: int) -> Look:
@@ -241,6 +163,7 @@ def _look(con: duckdb.DuckDBPyConnection, table: str, sampled: str, raw: Raw, na
         fits={"id": 1.0, "text": 1.0, **{kind: fit or 0.0 for kind, fit in zip(kinds, fits, strict=True)}},
         has_fractions=bool(has_fractions),
         formats=formats,
+        counted=() if formats else _counted(con, sampled, value),
         frequent=values,
     )
 
@@ -260,6 +183,14 @@ def _formats(
     found = con.execute(f"select {shares} from {sampled} where {there}").fetchall()[0]
     fitting = tuple(form for form, share in zip(tried, found, strict=True) if (share or 0.0) >= _MOST)
     return (None,) if None in fitting else fitting
+
+
+def _counted(con: duckdb.DuckDBPyConnection, sampled: str, value: Given) -> tuple[str, ...]:
+    """Return the ways of counting time that fit nearly all values."""
+    number = value.as_double
+    shares = ", ".join(f"avg(({number} between {low} and {high})::int)" for low, high in _COUNTED.values())
+    found = con.execute(f"select {shares} from {sampled} where {value.is_there}").fetchall()[0]
+    return tuple(form for form, share in zip(_COUNTED, found, strict=True) if (share or 0.0) >= _MOST)
 
 
 def _reads(value: str, form: str) -> bool:

@@ -24,6 +24,7 @@ from features.checks import Finding, judge, write_aside
 from features.errors import InputError
 from features.programme import Programme
 from features.readers import Raw, read_frame, read_source
+from features.reshaping import reshaped
 from features.rules import Staged, rules
 from features.schemas import CONTRACTS, Tables
 
@@ -119,7 +120,8 @@ def load_tables(
             if source is None or name not in only:
                 continue
             try:
-                parts[name].append(read_source(con, name, source, programme, Path(scratch)))
+                raw = read_source(con, name, source, programme, Path(scratch))
+                parts[name].append(reshaped(raw, source, programme.timezone))
             except InputError as error:
                 refusals.append(f"{name}: {error}")
         for name, frame in (ledger or {}).items():

@@ -16,12 +16,14 @@ Words = Mapping[HeaderLanguage, str]
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 
 _MEMBER: Words = {
-    "en": "member id, customer id, customer, client, client id, user id, card no, member no, customer no, account",
+    "en": "member id, customer id, customer, client, client id, user id, card no, card number, loyalty card, "
+    "member no, customer no, account",
     "de": "kundennr, kundennummer, kunden id, kunde, mitglied, mitgliedsnr, mitgliedsnummer, kartennr, kartennummer",
     "zh": "会员号, 会员编号, 会员id, 会员卡号, 客户号, 客户编号, 客户id, 用户id, 用户编号, 买家",
 }
 _ORDER: Words = {
-    "en": "order id, order no, order number, order, transaction id, receipt no, invoice no, basket id, purchase id",
+    "en": "order id, order no, order number, order, transaction id, transaction, receipt no, invoice no, basket id, "
+    "purchase id",
     "de": "bestellnr, bestellnummer, bestell id, auftragsnr, auftragsnummer, belegnr, bonnr, rechnungsnr",
     "zh": "订单号, 订单编号, 订单id, 交易号, 交易流水号, 小票号, 流水号",
 }
@@ -85,7 +87,7 @@ COLUMNS: Mapping[str, Mapping[str, Words]] = {
         "order_id": _ORDER,
         "member_id": _MEMBER,
         "ordered_at": {
-            "en": "ordered at, order date, order time, date, timestamp, purchase date, sold at, transaction date",
+            "en": "ordered at, order date, date, timestamp, purchase date, sold at, sold on, transaction date",
             "de": "bestelldatum, bestellzeit, bestellt am, kaufdatum, datum, belegdatum, auftragsdatum, zeitpunkt",
             "zh": "下单时间, 订单时间, 交易时间, 购买时间, 下单日期, 交易日期, 支付时间, 日期",
         },
@@ -297,6 +299,20 @@ CHANNEL_WORDS: Mapping[str, Words] = {
 }
 """What channels are called."""
 
+CONSENT: Words = {
+    "en": "consent, opt in, accepts, subscribed, allowed, permission, marketing, newsletter, agreed",
+    "de": "einwilligung, erlaubnis, zustimmung, newsletter, werbung, abonniert",
+    "zh": "同意, 授权, 订阅, 允许, 接收",
+}
+"""What a member's consents are called."""
+
+REFUSAL: Words = {
+    "en": "unsubscribed, opt out, do not, no marketing, refused",
+    "de": "sperre, widerspruch, widerruf, abgemeldet, keine",
+    "zh": "退订, 拒绝, 不接收",
+}
+"""What the contrary of a consent is called."""
+
 CONTROL: Words = {
     "en": "control, control group, holdout, none, nothing, no offer",
     "de": "kontrolle, kontrollgruppe, keine, nichts, ohne",
@@ -320,6 +336,12 @@ def likeness(text: str, words: Words, *, ours: str = "") -> float:
     """Return how well a name says what some words say: 1 the same, less the more else it says, 0 none of them."""
     name = plain(text)
     return max((_covered(name, form) for form in (plain(ours), *_all(words)) if form), default=0.0)
+
+
+def says(text: str, words: Words) -> bool:
+    """Whether a name has one of some words in it, other words beside it or not."""
+    name = plain(text)
+    return any(form in name for form in _all(words))
 
 
 def languages(texts: Iterable[str], known: Iterable[Words]) -> dict[HeaderLanguage, int]:

@@ -30,6 +30,9 @@ def _printable(text: str) -> str:
 
 
 def _time(value: Any) -> Any:
+    """Read a text; what is a time already was made in Python, where JSON has none."""
+    if isinstance(value, datetime):
+        return value
     if not isinstance(value, str):
         raise ValueError("must be an ISO 8601 time such as 2026-01-31T12:00:00")
     return datetime.fromisoformat(value)

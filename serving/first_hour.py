@@ -13,7 +13,8 @@ from features.errors import InputError
 from features.guess import Joins, guess_tables, spoken
 from features.programme import parse_programme
 from features.sketch import Sketch, sketch
-from serving.starter import Draft, Question, draft, programme_text, understood
+from serving.starter import Draft, Question, draft, understood
+from serving.starter_file import programme_text
 
 Ask = Callable[[Question], str]
 Show = Callable[[Sequence[Mapping[str, str]]], None]
@@ -96,8 +97,8 @@ def _refuse_unanswered(questions: Sequence[Question]) -> None:
     """Name everything that has no answer, each with the option that gives it."""
     open_ = [question for question in questions if question.default is None]
     if open_:
-        lines = "\n".join(f"  {question.text}{_choices(question)} Say {question.option}" for question in open_)
-        raise InputError(f"the files do not tell everything:\n{lines}")
+        lines = "\n".join(f"  {question.option}: {question.text}{_choices(question)}" for question in open_)
+        raise InputError(f"the files do not tell everything; say it with these options:\n{lines}")
 
 
 def _choices(question: Question) -> str:

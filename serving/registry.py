@@ -5,11 +5,13 @@ The only module of serving that imports MLflow, and only inside functions: a bun
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -134,7 +136,8 @@ def register_bundle(bundle: ModelBundle, programme: Programme) -> int:
     import mlflow
 
     name = programme.output.model
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+    told = io.StringIO()  # MLflow writes what it has done to the terminal
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(), redirect_stderr(told):
         warnings.filterwarnings("ignore", ".*input example was not provided")
         save_bundle(bundle, Path(scratch) / "bundle")
         logged = mlflow.pyfunc.log_model(

@@ -88,6 +88,23 @@ def test_times_with_offsets_and_american_dates_are_understood(desk: Path, tmp_pa
     assert programme.data.members.datetime_format == "%m/%d/%Y"
 
 
+def test_a_till_export_with_consents_in_the_member_file_is_understood(desk: Path, tmp_path: Path) -> None:
+    till = ["Beleg-Nr.;Kunden-Nr.;Belegdatum;Artikel-Nr.;Betrag (EUR)"]
+    till += [f"B{n // 3};K{n % 120 // 3};{n % 28 + 1:02}.03.2025;A{n % 7};1.{n % 900 + 100},50" for n in range(360)]
+    people = ["Kunden-Nr.;Kunde seit;Newsletter;SMS-Einwilligung"]
+    people += [f"K{n};{1735686000 + n * 86_400};{'ja' if n % 3 else 'nein'};nein" for n in range(40)]
+    for name, lines in (("Kassenbons.csv", till), ("Kunden.csv", people)):
+        (tmp_path / name).write_text("\n".join(lines), encoding="cp1252")
+    winback("init", tmp_path / "Kassenbons.csv", tmp_path / "Kunden.csv", "--yes")
+    programme = load_programme(tmp_path / "programme.toml")
+    tables = load_tables(programme).tables
+    assert (len(tables.orders.to_pyarrow()), len(tables.order_lines.to_pyarrow())) == (120, 360)
+    agreed = tables.contacts.filter(tables.contacts.consent).to_pyarrow()
+    assert set(agreed["channel"].to_pylist()) == {"email"}
+    assert programme.data.members is not None
+    assert programme.data.members.datetime_format == "unix"
+
+
 def test_a_programme_file_that_is_there_stays(desk: Path, tmp_path: Path) -> None:
     (tmp_path / "programme.toml").write_text("# mine")
     files = [desk / "german_shop" / name for name in GERMAN]

@@ -6,8 +6,9 @@ import duckdb
 import pandas as pd
 import pytest
 
+from features.column_match import channel_of, event_of, is_control
 from features.errors import InputError
-from features.guess import SURE, Joins, TableGuess, channel_of, event_of, guess_tables, is_control, spoken
+from features.guess import SURE, Joins, TableGuess, guess_tables, spoken
 from features.sketch import Sketch, sketch
 
 ORDERS = pd.DataFrame(
@@ -154,3 +155,56 @@ def test_words_of_values_are_understood() -> None:
         None,
     ]
     assert [is_control(word) for word in ("Kontrollgruppe", "对照组", "Gutschein")] == [True, True, False]
+
+
+def test_an_export_by_product_is_orders_and_their_lines(desk: Desk) -> None:
+    till = ORDERS.assign(o=[f"B{n // 2}" for n in range(40)], p=[f"P{n % 5}" for n in range(40)])
+    desk.put("till.csv", till, "receipt no", "customer no", "sold at", "amount", "sku")
+    found = desk.guess()
+    assert found["orders"].is_by_product
+    assert columns(found["orders"])["order_id"] == "receipt no"
+    assert columns(found["order_lines"]) == {"order_id": "receipt no", "product_id": "sku", "net_amount": "amount"}
+
+
+def test_orders_with_lines_of_their_own_stay_what_they_are(desk: Desk) -> None:
+    lines = ORDERS.assign(o=[f"B{n // 2}" for n in range(40)], p=[f"P{n % 5}" for n in range(40)])
+    desk.put("orders.csv", ORDERS, "order id", "customer id", "order date", "total")
+    desk.put("lines.csv", lines, "order id", "customer id", "order date", "amount", "sku")
+    found = desk.guess()
+    assert not found["orders"].is_by_product
+    assert found["order_lines"].sketch.path.name == "lines.csv"
+
+
+@pytest.mark.parametrize(
+    ("names", "consents"),
+    [
+        (["Newsletter", "SMS-Einwilligung"], {"email": "Newsletter", "sms": "SMS-Einwilligung"}),
+        (["Accepts Email Marketing", "Unsubscribed"], {"email": "Accepts Email Marketing"}),
+        (["同意短信营销", "城市"], {"sms": "同意短信营销"}),
+        (["VIP", "Active"], None),
+    ],
+)
+def test_consents_are_found_among_the_members(desk: Desk, names: list[str], consents: dict[str, str] | None) -> None:
+    members = MEMBERS.assign(a=["yes", "no"] * 6, b=["no", "yes"] * 6)
+    desk.put("orders.csv", ORDERS, "order id", "customer id", "order date", "total")
+    desk.put("customers.csv", members, "customer id", "joined", *names)
+    found = desk.guess()
+    assert (found["contacts"].consents if "contacts" in found else None) == consents
+
+
+def test_a_consent_that_names_no_channel_speaks_for_all_others(desk: Desk) -> None:
+    members = MEMBERS.assign(a=["yes", "no"] * 6, b=["no", "yes"] * 6)
+    desk.put("orders.csv", ORDERS, "order id", "customer id", "order date", "total")
+    desk.put("customers.csv", members, "customer id", "joined", "marketing consent", "sms opt in")
+    told = desk.guess()["contacts"].consents
+    assert (told["sms"], told["email"], told["wechat"]) == ("sms opt in", "marketing consent", "marketing consent")
+
+
+def test_counted_times_are_times_only_where_the_name_says_so(desk: Desk) -> None:
+    orders = ORDERS.assign(t=[1767231000 + 86400 * n for n in range(40)], m=[1700000000 + n % 9 for n in range(40)])
+    desk.put("orders.csv", orders, "order id", "customer id", "order date", "total")
+    found = desk.guess()["orders"]
+    assert columns(found) == {
+        "order_id": "order id", "member_id": "customer id", "ordered_at": "order date", "net_amount": "total",
+    }  # fmt: skip
+    assert found.formats == ("unix",)

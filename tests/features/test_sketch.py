@@ -106,3 +106,50 @@ def test_shares_count_values_of_another_file(tmp_path: Path) -> None:
     child = sketch(con, written(tmp_path, ["m;x", "a;1", "b;2", "c;3", "a;4"], name="a.csv"), tmp_path / "scratch")
     parent = sketch(con, written(tmp_path, ["id;y", "a;1", "b;2", "z;3"], name="b.csv"), tmp_path / "scratch")
     assert share_found(con, child.raw, "m", parent.raw, "id") == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "marks"),
+    [
+        (["1.234,50", "12,5", "7"], (",", ".")),
+        (["1,234.50", "12.5", "7"], (".", ",")),
+        (["1 234,50", "12,5", "7"], (",", " ")),
+        (["1'234.50", "12.5", "7"], (".", "'")),
+        (["1,234", "567", "12,345"], (".", ",")),
+        (["1.234", "567", "12.345"], (",", ".")),
+        (["1.234", "5.67", "12.345"], (".", "")),
+        (["1.234", "5.670", "12.345"], (".", "")),
+        (["12,5", "7", "1234"], (",", "")),
+    ],
+)
+def test_the_marks_of_numbers_are_told_apart(amounts: list[str], marks: tuple[str, str], tmp_path: Path) -> None:
+    rows = "\n".join(f"o{n};{amount}" for n, amount in enumerate(amounts * 5))
+    (tmp_path / "sales.csv").write_text(f"order;amount\n{rows}", encoding="utf-8")
+    (tmp_path / "scratch").mkdir()
+    looked = sketch(duckdb.connect(), tmp_path / "sales.csv", tmp_path / "scratch")
+    assert (looked.decimal, looked.thousands) == marks
+
+
+def test_few_foreign_letters_are_read_by_the_words_they_make(tmp_path: Path) -> None:
+    rows = "\n".join(f"o{n},m{n},是" for n in range(30))
+    (tmp_path / "s.csv").write_bytes(f"流水号,会员卡号,是否退货\n{rows}".encode("gbk"))
+    (tmp_path / "scratch").mkdir()
+    looked = sketch(duckdb.connect(), tmp_path / "s.csv", tmp_path / "scratch")
+    assert [look.name for look in looked.columns] == ["流水号", "会员卡号", "是否退货"]
+
+
+@pytest.mark.parametrize(
+    ("values", "counted"),
+    [
+        (["1767231000", "1768096800"], ("unix",)),
+        (["1767231000123", "1768096800456"], ("unix_ms",)),
+        (["46023", "46033.5"], ("excel",)),
+        (["12", "46033"], ()),
+        (["2026-01-01", "2026-01-02"], ()),
+    ],
+)
+def test_numbers_that_could_count_time_are_marked(values: list[str], counted: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("\n".join(["n,time", *(f"x,{value}" for value in values)]))
+    (tmp_path / "scratch").mkdir()
+    looked = sketch(duckdb.connect(), tmp_path / "s.csv", tmp_path / "scratch")
+    assert looked.columns[1].counted == counted

@@ -27,6 +27,7 @@ def test_times_may_be_naive_or_aware():
     aware = ScoreRequest.model_validate(order(ordered_at="2026-01-02T10:00:00Z")).histories[0].orders[0]
     naive = ScoreRequest.model_validate(order()).histories[0].orders[0]
     assert aware.ordered_at == datetime(2026, 1, 2, 10, tzinfo=UTC)
+    assert ScoreRequest.model_validate(order(ordered_at=aware.ordered_at)).histories[0].orders[0] == aware
     assert naive.ordered_at == datetime(2026, 1, 2, 10)
 
 

@@ -39,7 +39,7 @@ def test_questions_are_asked_until_none_is_left(sales: Path, tmp_path: Path) -> 
     out = tmp_path / "new" / "shop.toml"
     describe([sales], out, tables={}, answers={}, ask=answer, show=lambda rows: shown.append(len(rows)))
     assert [question.key for question in asked] == list(ANSWERS)
-    assert shown == [3, 4]
+    assert shown == [4, 5]
     content = tomllib.loads(out.read_text(encoding="utf-8"))
     assert content["data"]["orders"]["columns"]["net_amount"] == "f4"
     assert content["data"]["orders"]["datetime_format"] == "%d/%m/%Y"

@@ -6,10 +6,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from features.errors import InputError
 from features.guess import Joins, guess_tables
 from features.programme import parse_programme
 from features.sketch import sketch
-from serving.starter import Draft, draft, incentive_ids, programme_text
+from serving.starter import Draft, draft, incentive_ids
+from serving.starter_file import programme_text
 
 HEADERS = {
     "orders.csv": "order_id,customer,date,amount,loaded at",
@@ -116,3 +118,8 @@ def test_paths_start_at_the_programme_file(tmp_path: Path) -> None:
 def test_incentives_get_ids_a_programme_file_takes() -> None:
     ids = incentive_ids(["Kontrolle", "20 € Gutschein", "Gratis-Versand", "满减券"])
     assert list(ids.values()) == ["control", "incentive_2", "gratis_versand", "incentive_4"]
+
+
+def test_the_cost_of_an_incentive_nobody_knows_is_refused_with_those_known(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--cost voucher: no such incentive .* incentive_1 \(10 % off\)"):
+        drafted(tmp_path, **{"cost.voucher": "0.05,4"})

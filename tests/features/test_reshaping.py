@@ -1,0 +1,144 @@
+"""Exports of another shape, and other ways of writing numbers and times, become the same tables."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from raw_tables import ORDERS, programme, write
+
+from features.errors import InputError
+from features.programme import Source
+from features.sources import Loaded, load_tables
+
+TILL = {
+    "order_id": ["1", "1", "2", "3"],
+    "member_id": ["a", "", "a", "b"],
+    "ordered_at": ["2026-01-01 09:31:00", "2026-01-01 09:30:00", "2026-01-11 10:00:00", "2026-01-12 23:30:00"],
+    "net_amount": ["10", "2.3", "20", "7.25"],
+    "is_return": ["no", "", "no", "no"],
+    "product_id": ["p", "q", "p", "r"],
+}
+BY_PRODUCT = {"path": "orders.csv", "one_row_per": "product"}
+
+
+def rows(loaded: Loaded, table: str, *columns: str) -> list[tuple[object, ...]]:
+    expression = getattr(loaded.tables, table)
+    return [tuple(row.values()) for row in expression.order_by(columns).select(*columns).to_pyarrow().to_pylist()]
+
+
+def till(folder: Path, **changed: Any) -> Loaded:
+    write(folder / "orders.csv", {**TILL, **changed})
+    return load_tables(programme(folder, orders=BY_PRODUCT, order_lines={"path": "orders.csv"}), threads=1)
+
+
+def test_rows_per_product_are_added_up_to_orders_and_stay_as_lines(tmp_path: Path) -> None:
+    loaded = till(tmp_path)
+    assert rows(loaded, "orders", "order_id", "member_id", "ordered_at", "net_amount", "is_return") == [
+        ("1", "a", datetime(2026, 1, 1, 1, 30), Decimal("12.3000"), False),
+        ("2", "a", datetime(2026, 1, 11, 2, 0), Decimal("20.0000"), False),
+        ("3", "b", datetime(2026, 1, 12, 15, 30), Decimal("7.2500"), False),
+    ]
+    assert [order for order, _ in rows(loaded, "order_lines", "order_id", "product_id")] == ["1", "1", "2", "3"]
+    assert loaded.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"net_amount": ["10", "2,3", "20", "7"]}, "orders.net_amount is not a finite number"),
+        ({"ordered_at": [*TILL["ordered_at"][:3], "soon"]}, r"orders.ordered_at is not a date .*'soon \(in a row of"),
+        ({"member_id": ["a", "b", "a", "b"]}, "orders.member_id has no value"),
+        ({"is_return": ["no", "maybe", "no", "no"]}, "orders.is_return"),
+    ],
+)
+def test_what_is_wrong_in_one_row_is_said_of_the_order(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        till(tmp_path, **changed)
+
+
+def test_consents_in_columns_become_a_row_per_channel(tmp_path: Path) -> None:
+    write(tmp_path / "orders.csv", ORDERS)
+    write(tmp_path / "people.csv", {"member_id": ["a", "b"], "Newsletter": ["ja", "nein"], "SMS": ["nein", "ja"]})
+    contacts = {"path": "people.csv", "consents": {"email": "Newsletter", "sms": "SMS"}}
+    loaded = load_tables(programme(tmp_path, contacts=contacts), threads=1)
+    assert rows(loaded, "contacts", "member_id", "channel", "consent") == [
+        ("a", "email", True), ("a", "sms", False), ("b", "email", False), ("b", "sms", True),
+    ]  # fmt: skip
+
+
+def test_a_column_of_consents_that_is_not_there_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "orders.csv", ORDERS)
+    write(tmp_path / "people.csv", {"member_id": ["a"], "SMS": ["ja"]})
+    with pytest.raises(InputError, match="no column 'Newsletter'"):
+        load_tables(programme(tmp_path, contacts={"path": "people.csv", "consents": {"email": "Newsletter"}}))
+
+
+@pytest.mark.parametrize(
+    ("decimal", "thousands", "amounts"),
+    [
+        (",", ".", ["1.234,50", "-0,5", "1234567,25"]),
+        (".", ",", ["1,234.50", "-0.5", "1,234,567.25"]),
+        (",", " ", ["1 234,50", "-0,5", "1 234 567,25"]),
+        (".", "'", ["1'234.50", "-0.5", "1'234'567.25"]),
+    ],
+)
+def test_digits_may_be_grouped_by_three(decimal: str, thousands: str, amounts: list[str], tmp_path: Path) -> None:
+    write(tmp_path / "orders.csv", {**ORDERS, "net_amount": amounts, "is_return": ["no", "yes", "no"]})
+    source = {"path": "orders.csv", "decimal": decimal, "thousands": thousands}
+    loaded = load_tables(programme(tmp_path, orders=source), threads=1)
+    found = [amount for _, amount in rows(loaded, "orders", "order_id", "net_amount")]
+    assert found == [Decimal("1234.5"), Decimal("-0.5"), Decimal("1234567.25")]
+
+
+@pytest.mark.parametrize("amount", ["1.23,5", "12.3456,00", "1.234.5", "1,234.5"])
+def test_digits_grouped_otherwise_are_no_number(amount: str, tmp_path: Path) -> None:
+    write(tmp_path / "orders.csv", {**ORDERS, "net_amount": ["1.234,5", "2", amount]})
+    with pytest.raises(InputError, match="see `decimal` and `thousands`"):
+        load_tables(programme(tmp_path, orders={"path": "orders.csv", "decimal": ",", "thousands": "."}))
+
+
+@pytest.mark.parametrize(
+    ("form", "given"),
+    [
+        ("unix", ["1767231000", "1768096800.0", "1768231800"]),
+        ("unix_ms", ["1767231000000", "1768096800000", "1768231800000"]),
+        ("excel", ["46023.395833333", "46033.416666667", "46034.979166667"]),
+    ],
+)
+@pytest.mark.parametrize("file", ["orders.csv", "orders.parquet"])
+def test_times_may_be_counted_from_a_moment_on(form: str, given: list[str], file: str, tmp_path: Path) -> None:
+    times = given if file.endswith("csv") else [float(time) for time in given]
+    write(tmp_path / file, {**ORDERS, "ordered_at": times})
+    loaded = load_tables(programme(tmp_path, orders={"path": file, "datetime_format": form}), threads=1)
+    assert [time for (time,) in rows(loaded, "orders", "ordered_at")] == [
+        datetime(2026, 1, 1, 1, 30), datetime(2026, 1, 11, 2, 0), datetime(2026, 1, 12, 15, 30),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("time", ["1e30", "soon", "-1e300"])
+def test_a_count_that_is_no_time_is_said(time: str, tmp_path: Path) -> None:
+    write(tmp_path / "orders.csv", {**ORDERS, "ordered_at": ["1767231000", "1768096800", time]})
+    with pytest.raises(InputError, match="is not a date or time"):
+        load_tables(programme(tmp_path, orders={"path": "orders.csv", "datetime_format": "unix"}))
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"members": {"path": "m.csv", "one_row_per": "product"}},
+        {"members": {"path": "m.csv", "consents": {"email": "Newsletter"}}},
+    ],
+)
+def test_shapes_belong_to_one_table(sources: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"`(one_row_per|consents)` is for"):
+        programme(tmp_path, **sources)
+
+
+def test_the_two_marks_of_a_number_differ() -> None:
+    with pytest.raises(ValidationError, match="must differ"):
+        Source(path="o.csv", decimal=",", thousands=",")
