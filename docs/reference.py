@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from features.errors import WinbackError
 from serving.cli import app
+from serving.failures import CODES, MEANINGS
 
 CLI = """# Command line
 
@@ -27,11 +30,45 @@ Generated from the docstrings of what notebooks and other programs call. From th
 
 ERRORS = """# Errors
 
-Generated from `features/errors.py`. Every error a person can act on is one of these; commands print its message and end
-with its exit code, and the service answers with its status.
+Generated from the code. An error says what is wrong, where, and what to do about it; commands print it after `error:`,
+without a traceback, and end with its exit code. The service answers with a status, a code and the same words. Whatever
+else happens, a traceback or status 500, is our fault.
+
+## First aid
+
+| it says | do |
+|---|---|
+| `no programme file programme.toml` | name yours with `--programme FILE`, or write one: `winback init FILES` |
+| `the files do not tell everything` | give `winback init` the options named, or run it where it can ask |
+| `looks like none of orders, members, ...` | say which table a file is, `--table orders=FILE`, or leave it out |
+| `the tables do not fit` | change what each line names, then `winback check`; see [bad input](bad-input.md) |
+| `rows set aside` | they are in `var/set_aside`, as they were given and each with its reason |
+| `is not a finite number` | say how the file writes amounts: `decimal`, `thousands` |
+| `is not a date or time` | say how the file writes times: `datetime_format` |
+| `is no incentive of the programme file` | describe it under `[[incentives]]`, with what it costs |
+| `nothing to learn from before` | give more history, or shorter `[horizons]`: a model learns from whole horizons |
+| `no champion of model` | `winback train` comes before `winback score` and `winback serve` |
+| `it has seen what came after` | score later, or train with an earlier `--as-of` |
+| nobody is recommended anything | that is no error: `winback score` says why, `winback effects` what would help |
+| 401, 403 from the service | `winback keys add --name crm --scope score` makes a key; see [security](security.md) |
+| 503 from the service | run `winback score` first; see `/v1/model` for what could not be taken over |
+
+## Kinds
 
 | error | exit code | when |
 |---|---|---|
+"""
+
+MESSAGES = """
+## Statuses of the service
+
+| status | code | when |
+|---|---|---|
+{statuses}
+
+## Messages
+
+Every message the code has, by where it is; `...` stands for what it names.
 """
 
 MEMBERS: Mapping[str, Sequence[str]] = {
@@ -116,14 +153,16 @@ def _sections(docstring: str) -> Iterator[str]:
 
 
 def errors_markdown() -> str:
-    """List the errors people can act on."""
+    """List the errors people can act on, and every message there is."""
     for module in ("serving.batch", "serving.answers", "serving.database"):  # which have errors of their own
         import_module(module)
-    return (
-        ERRORS
-        + "\n".join(_error(error) for error in sorted(_all_errors(WinbackError), key=lambda e: e.__name__))
-        + "\n"
-    )
+    errors = sorted(_all_errors(WinbackError), key=lambda error: error.__name__)
+    statuses = "\n".join(f"| {status} | `{CODES[status]}` | {meaning} |" for status, meaning in MEANINGS.items())
+    names = {error.__name__ for error in errors}
+    root = Path(__file__).parents[1]
+    files = [file for package in ("features", "serving", "training") for file in sorted((root / package).rglob("*.py"))]
+    said = [line for file in files for line in _messages(file, file.relative_to(root), names)]
+    return "\n".join([ERRORS + "\n".join(map(_error, errors)), MESSAGES.format(statuses=statuses), *said, ""])
 
 
 def _all_errors(error: type[WinbackError]) -> Iterator[type[WinbackError]]:
@@ -135,3 +174,26 @@ def _all_errors(error: type[WinbackError]) -> Iterator[type[WinbackError]]:
 def _error(error: type[WinbackError]) -> str:
     summary = (inspect.getdoc(error) or "").splitlines()[0]
     return f"| `{error.__name__}` | {error.exit_code} | {summary} |"
+
+
+def _messages(file: Path, name: Path, errors: Collection[str]) -> Iterator[str]:
+    """List what a module's errors say, under the module's own words for what it does."""
+    module = ast.parse(file.read_text(encoding="utf-8"))
+    raised = [node.exc for node in ast.walk(module) if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
+    calls = [call for call in raised if isinstance(call.func, ast.Name) and call.func.id in errors and call.args]
+    messages = [text for call in calls if (text := _text(call.args[0])).strip(". ")]
+    if messages:
+        yield f"### `{name.with_suffix('').as_posix().replace('/', '.')}`\n"
+        yield f"{(ast.get_docstring(module) or '').splitlines()[0]}\n"
+        yield from (f"- {text}" for text in dict.fromkeys(messages))
+        yield ""
+
+
+def _text(message: ast.expr) -> str:
+    """Return what is always said; what differs from case to case is three dots."""
+    if isinstance(message, ast.Constant):
+        return " ".join(str(message.value).replace("|", "/").replace("<", "&lt;").split())
+    if isinstance(message, ast.JoinedStr):
+        parts = (part.value if isinstance(part, ast.Constant) else "..." for part in message.values)
+        return _text(ast.Constant("".join(map(str, parts))))
+    return ""

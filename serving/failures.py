@@ -18,7 +18,7 @@ CODES: Final[Mapping[int, str]] = {
     408: "too_slow", 409: "refused", 413: "too_large", 415: "unsupported_media_type", 422: "invalid",
     429: "too_many_requests", 500: "internal", 503: "not_ready",
 }  # fmt: skip
-_MEANINGS: Final[Mapping[int, str]] = {
+MEANINGS: Final[Mapping[int, str]] = {
     400: "the body is not JSON",
     401: "no key, or one that does not hold",
     403: "the key's scopes do not reach so far",
@@ -49,4 +49,4 @@ def failure(
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe statuses for OpenAPI."""
-    return {status: {"description": _MEANINGS[status], "model": ErrorAnswer} for status in statuses}
+    return {status: {"description": MEANINGS[status], "model": ErrorAnswer} for status in statuses}

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -117,3 +119,19 @@ def test_a_programme_file_that_is_there_stays(desk: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("option", ["orders", "orders=", "=x.csv"])
 def test_options_of_pairs_say_their_form(option: str, desk: Path) -> None:
     assert "KEY=VALUE" in failing("init", desk / "german_shop" / "Kunden.csv", "--table", option)
+
+
+@pytest.mark.long
+def test_a_chinese_shop_goes_all_the_way_to_decisions_and_a_report(desk: Path, tmp_path: Path) -> None:
+    shop, decisions = tmp_path / "shop.toml", tmp_path / "decisions"
+    winback("init", *(desk / "chinese_shop" / name for name in CHINESE), "--out", shop, "--yes", "--consent")
+    winback("train", "--programme", shop)
+    winback("score", "--programme", shop, "--out", decisions)
+    winback("report", "--programme", shop, "--decisions", decisions, "--out", tmp_path / "report.html")
+    (file,) = decisions.glob("as_of=*/decisions.parquet")
+    decided = pq.read_table(file).to_pylist()
+    assert {row["member_id"] for row in decided} == set(
+        pd.read_csv(desk / "chinese_shop" / "会员.csv", encoding="gbk")["会员卡号"]
+    )
+    assert all(row["reasons"][0]["zh"] and row["no_offer_reason"] for row in decided)
+    assert 'lang="zh' in (tmp_path / "report.html").read_text(encoding="utf-8")
