@@ -13,6 +13,9 @@ import os
 import re
 from pathlib import Path
 
+from adaptive import adaptive_nulls_part, adaptive_part
+from bets import bets_part
+from doubleml_peer import PYTHON, peer_part
 from hillstrom import effects_beside_means
 from interval_coverage import alike_part, choices_part, confounded_part, nulls_part
 from rich.console import Console
@@ -25,24 +28,33 @@ MEASURED_WITH = (
     *(f"training/{name}.py" for name in ("contrast", "effects", "multiplicity", "prognosis", "segment_log")),
     *(f"benchmarks/{name}.py" for name in ("choice_rules", "interval_coverage", "offer_logs")),
 )
-"""What measurements depend on."""
+"""What all measurements depend on, beside the module of their part."""
 
 
 def parts() -> list[Part]:
-    """List the questions, quick ones first."""
+    """List the questions; the peer's takes part where its environment was made."""
     return [
         nulls_part(20_000, 400),
         choices_part(50_000, 100),
-        confounded_part(50_000, 20),
-        alike_part(1_000_000, 5),
-        choices_part(200_000, 40),
+        choices_part(200_000, 20),
         choices_part(1_000_000, 20),
+        confounded_part(50_000, 20),
+        alike_part(200_000, 20),
+        adaptive_part(8_000, 20),
+        adaptive_nulls_part(1_500, 100),
+        *(bets_part(offers, 20) for offers in (5_000, 20_000, 50_000)),
+        *([peer_part(50_000, 3)] if PYTHON.exists() else []),
     ]
 
 
-def results(code: str, data: str | None) -> list[Record]:
+def code_of(part: Part) -> str:
+    """Hash what a part's measurements depend on."""
+    return fingerprint({*(ROOT / file for file in MEASURED_WITH), part.source})
+
+
+def results(data: str | None) -> list[Record]:
     """Summarise what has been measured so far."""
-    measured = [(part, kept(part, code)) for part in parts()]
+    measured = [(part, kept(part, code_of(part))) for part in parts()]
     records = [record for part, seen in measured if seen for record in part.summarise(seen)]
     return records + (effects_beside_means(Path(data) / "hillstrom.parquet") if data else [])
 
@@ -58,11 +70,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="regular expression of the parts to measure")
     arguments = parser.parse_args()
-    code = fingerprint(ROOT / file for file in MEASURED_WITH)
     for part in parts():
         if re.search(arguments.only, part.name):
-            measure(part, code, after_each=lambda: write(results(code, data=None)))
-    records = results(code, os.environ.get("DATA"))
+            measure(part, code_of(part), after_each=lambda: write(results(data=None)))
+    records = results(os.environ.get("DATA"))
     write(records)
     Console(width=160).print(rows_table("Evidence for incentives", records))
 

@@ -112,10 +112,11 @@ def draw_base(rng: np.random.Generator, truth: Truth, offers: int) -> Base:
     return Base(member, rng.choice(len(truth.shares), offers, p=truth.shares)[member], liveliness, typical)
 
 
-def respond(rng: np.random.Generator, truth: Truth, base: Base, chances: np.ndarray, weeks: np.ndarray) -> pd.DataFrame:
-    """Draw what each offer is, with the chances given, and what comes of it."""
+def respond(
+    rng: np.random.Generator, truth: Truth, base: Base, *, arm: np.ndarray, propensity: np.ndarray, week: np.ndarray
+) -> pd.DataFrame:
+    """Draw what comes of offers: which arm each is of, control being 0, how likely that was, and its week."""
     offers, segment = len(base.member), base.segment
-    arm = (rng.random((offers, 1)) > np.cumsum(chances, axis=1)[:, :-1]).sum(axis=1)
     lift = np.exp(0.6 * base.liveliness - 0.6**2 / 2)
     effect = np.column_stack([np.zeros(len(truth.base)), truth.recall])[segment, arm]
     recalled = rng.random(offers) < truth.base[segment] * lift + effect
@@ -129,8 +130,8 @@ def respond(rng: np.random.Generator, truth: Truth, base: Base, chances: np.ndar
             "member_id": base.member,
             "incentive_id": np.array(["control", *COSTS])[arm],
             "policy_segment": np.array(POLICY_SEGMENTS)[segment],
-            "week": MONDAY + pd.to_timedelta(7 * weeks, unit="D"),
-            "propensity": chances[np.arange(offers), arm],
+            "week": MONDAY + pd.to_timedelta(7 * week, unit="D"),
+            "propensity": propensity,
             "recall": recalled.astype(float),
             "margin": recalled * spent,
             "redeemed": redeemed.astype(float),
@@ -153,5 +154,7 @@ def draw_log(
 ) -> OfferLog:
     """Draw a log of offers over some weeks, whose arms were drawn with chances that may follow liveliness."""
     base = draw_base(rng, truth, offers)
-    log = respond(rng, truth, base, chances(base.liveliness), rng.integers(0, WEEKS, offers))
+    week, odds = rng.integers(0, WEEKS, offers), chances(base.liveliness)
+    arm = (rng.random((offers, 1)) > np.cumsum(odds, axis=1)[:, :-1]).sum(axis=1)
+    log = respond(rng, truth, base, arm=arm, propensity=odds[np.arange(offers), arm], week=week)
     return OfferLog(log, evidence, 0, (), COVARIATES)

@@ -18,12 +18,13 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Part:
-    """One question: what is measured per seed, on how many, and what all of them say."""
+    """One question: what is measured per seed, on how many, what all of them say, and the module that asks it."""
 
     name: str
     seeds: int
     measure: Callable[[int], Measured]
     summarise: Callable[[Sequence[Measured]], list[Record]]
+    source: Path
 
 
 def fingerprint(files: Iterable[Path]) -> str:

@@ -46,7 +46,8 @@ class Comparison:
     """An incentive against control in one policy segment.
 
     ``separation`` is how many standard errors the detectable effect is, as far as sizes and the segment's recall alone
-    tell; ``recalls`` whether the step-down test puts the effect on recall above the floor.
+    tell; ``plain`` is the contrast without adjustment, where there is any; ``recalls`` tells whether the step-down test
+    puts the effect on recall above the floor.
     """
 
     segment: str
@@ -209,7 +210,7 @@ def _comparison(name: str, segment: SegmentEvidence, incentive_id: str, guardrai
         redemption_rate=redeemed,
         separation=guardrails.detectable_recall / error if error > 0 else 0.0,
         contrast=segment.contrast(incentive_id, guardrails.control_id),
-        plain=segment.contrast(incentive_id, guardrails.control_id, adjusted=False),
+        plain=segment.contrast(incentive_id, guardrails.control_id, adjusted=False) if segment.adjusts else None,
     )
 
 

@@ -25,6 +25,11 @@ class SegmentEvidence:
     def __init__(self, logs: Sequence[SegmentLog]) -> None:
         self._logs = logs
 
+    @property
+    def adjusts(self) -> bool:
+        """Whether anything was foreseen that comparisons are adjusted for."""
+        return any(log.adjusts for log in self._logs)
+
     def sizes(self, one: str, other: str) -> tuple[int, int]:
         """Count the offers of two arms that can be compared."""
         sizes = np.array([log.sizes(one, other) for log in self._logs]).reshape(-1, 2).sum(axis=0)
@@ -66,25 +71,30 @@ class SegmentLog:
     """
 
     def __init__(self, offers: pd.DataFrame) -> None:
-        self._arms = offers["incentive_id"].to_numpy()
+        arms = offers["incentive_id"].to_numpy(dtype=object)
         self._weeks = pd.factorize(offers["week"])[0]
         self._members = pd.factorize(offers["member_id"])[0]
         self._weights = offers["weight"].to_numpy(np.float64)
         self._outcomes = offers[list(OUTCOMES)].to_numpy(np.float64)
         self._spending = offers[list(SPENDING)].to_numpy(np.float64)
         foreseen = [name for name in FORESEEN if name in offers]
-        self._chances = {
-            arm: offers[name] for arm in offers["incentive_id"].unique() if (name := chance_column(arm)) in offers
-        }
+        self._own = {arm: arms == arm for arm in pd.unique(arms)}
+        self._chances = {arm: offers[name].to_numpy() for arm in self._own if (name := chance_column(arm)) in offers}
         self._foreseen = np.column_stack([np.ones(len(offers)), offers[foreseen].to_numpy(np.float64)])
 
     def __len__(self) -> int:
-        return len(self._arms)
+        return len(self._weeks)
+
+    @property
+    def adjusts(self) -> bool:
+        """Whether anything was foreseen that comparisons are adjusted for."""
+        return self._foreseen.shape[1] > 1
 
     def sizes(self, one: str, other: str) -> tuple[int, int]:
         """Count the offers of two arms in the weeks that have both."""
         shared = self._comparable(one, other)
-        return int((shared & (self._arms == one)).sum()), int((shared & (self._arms == other)).sum())
+        treated, control = (int((shared & self._is(arm)).sum()) for arm in (one, other))
+        return treated, control
 
     def contrast(self, one: str, other: str, *, adjusted: bool = True) -> Contrast | None:
         """Compare two arms in the weeks that have both; None where there are too few offers to tell any error."""
@@ -101,7 +111,7 @@ class SegmentLog:
 
     def spending(self, arm: str, other: str) -> tuple[float, float]:
         """Mean cost and share redeemed of an arm's offers in the weeks that ``other`` has too."""
-        own = self._comparable(arm, other) & (self._arms == arm)
+        own = self._comparable(arm, other) & self._is(arm)
         if not own.any():
             return np.nan, np.nan
         cost, redeemed = np.average(self._spending[own], axis=0, weights=self._weights[own])
@@ -112,12 +122,16 @@ class SegmentLog:
 
         The season, or who was chosen, would pass for an effect.
         """
-        weeks = np.intersect1d(self._weeks[self._arms == one], self._weeks[self._arms == other])
-        comparable = np.isin(self._weeks, weeks)
+        count = 1 + int(self._weeks.max(initial=-1))
+        treated, control = (np.bincount(self._weeks[self._is(arm)], minlength=count) > 0 for arm in (one, other))
+        comparable = (treated & control)[self._weeks]
         for arm in (one, other):
             if arm in self._chances:
-                comparable &= self._chances[arm].to_numpy() >= OVERLAP
-        return comparable
+                comparable &= self._chances[arm] >= OVERLAP
+        return np.asarray(comparable)
+
+    def _is(self, arm: str) -> np.ndarray:
+        return self._own.get(arm, np.zeros(len(self), dtype=bool))
 
     def _steady(self, shared: np.ndarray, one: str, other: str) -> np.ndarray:
         """Return how much each offer's week counts, so that odds that follow earlier outcomes do no harm.
@@ -128,7 +142,7 @@ class SegmentLog:
         """
         spread = np.zeros(1 + int(self._weeks.max()))
         for arm in (one, other):
-            own = shared & (self._arms == arm)
+            own = shared & self._is(arm)
             weeks, weights = self._weeks[own], self._weights[own]
             totals = np.bincount(weeks, weights, len(spread))
             squares = np.bincount(weeks, weights**2, len(spread))
@@ -137,10 +151,10 @@ class SegmentLog:
         return np.asarray(steady[self._weeks])
 
     def _arm(self, shared: np.ndarray, counts: np.ndarray, arm: str, *, adjusted: bool) -> Arm:
-        own = shared & (self._arms == arm)
+        own = shared & self._is(arm)
         weights = self._weights[own] * counts[own]
         plain = Arm(self._outcomes[own], weights, self._members[own])
-        if not adjusted or self._foreseen.shape[1] == 1 or own.sum() < SMALLEST_ADJUSTED_ARM:
+        if not adjusted or not self.adjusts or own.sum() < SMALLEST_ADJUSTED_ARM:
             return plain
         fitted = self._fit(own, weights)
         return AdjustedArm(
