@@ -69,7 +69,9 @@ bench-batch: $(STAMP)  ## the weekly job against the least it could take; MEMBER
 bench-learning: $(STAMP)  ## peak memory of training by the rows learnt from; MEMBERS=200000 ROWS="300000 600000"
 	DATA=$(DATA) MEMBERS=$(MEMBERS) ROWS="$(ROWS)" $(BIN)/python benchmarks/learning.py
 
-bench-evidence: $(STAMP)  ## evidence for incentives against known truth; DATA=folder adds a real test
+bench-evidence: $(STAMP)  ## evidence for incentives against known truth, and a peer in an environment of its own; DATA=folder adds a real test
+	$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) build/doubleml
+	$(BIN)/uv pip install --quiet --python build/doubleml/bin/python -r benchmarks/doubleml-requirements.txt
 	DATA=$(DATA) $(BIN)/python benchmarks/evidence.py
 
 check-airflow: $(STAMP)  ## load deploy/'s DAG with Airflow, in an environment of its own

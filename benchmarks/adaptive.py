@@ -144,7 +144,7 @@ def adaptive_part(weekly: int, seeds: int) -> Part:
                      f"below always-the-deepest's, {deepest:.3f}", ours < deepest),
         ]  # fmt: skip
 
-    return Part(f"adaptive-{weekly}", seeds, measure, summarise, Path(__file__))
+    return Part(f"adaptive-{weekly}", seeds, measure, summarise, (Path(__file__),))
 
 
 def adaptive_nulls_part(weekly: int, seeds: int) -> Part:
@@ -176,4 +176,4 @@ def adaptive_nulls_part(weekly: int, seeds: int) -> Part:
             recorded(f"{name}: something sent in any of the weeks", ever),
         ]  # fmt: skip
 
-    return Part(f"adaptive-null-{weekly}", seeds, measure, summarise, Path(__file__))
+    return Part(f"adaptive-null-{weekly}", seeds, measure, summarise, (Path(__file__),))

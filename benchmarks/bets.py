@@ -10,7 +10,7 @@ import numpy as np
 from choice_rules import judged, recorded
 from interval_coverage import regret
 from offer_logs import AS_OF, COSTS, draw_log, draw_truth, programme
-from seeds import Measured, Part, Record
+from seeds import ROOT, Measured, Part, Record
 
 from serving.bundle import PolicyTable
 from serving.segments import POLICY_SEGMENTS
@@ -18,6 +18,7 @@ from training.effects import effects_of_log
 
 DECILES: Final = 10
 Z_90: Final = 1.645
+SOURCES: Final = (Path(__file__), ROOT / "training" / "pooling.py")
 
 
 def bets_part(offers: int, seeds: int) -> Part:
@@ -67,7 +68,7 @@ def bets_part(offers: int, seeds: int) -> Part:
                      f"below that of `proven`, {proving:.3f}", betting < proving),
         ]  # fmt: skip
 
-    return Part(f"bets-{offers}", seeds, measure, summarise, Path(__file__))
+    return Part(f"bets-{offers}", seeds, measure, summarise, SOURCES)
 
 
 def proven_of(policy: PolicyTable) -> dict[str, str | None]:

@@ -58,7 +58,7 @@ def peer_part(offers: int, seeds: int) -> Part:
                      "at most 1", time_ratio <= 1),
         ]  # fmt: skip
 
-    return Part(f"peer-{offers}", seeds, measure, summarise, Path(__file__))
+    return Part(f"peer-{offers}", seeds, measure, summarise, (Path(__file__), SCRIPT))
 
 
 def _theirs(offers: pd.DataFrame) -> tuple[pd.DataFrame, float]:

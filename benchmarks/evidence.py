@@ -16,7 +16,7 @@ from pathlib import Path
 from adaptive import adaptive_nulls_part, adaptive_part
 from bets import bets_part
 from doubleml_peer import PYTHON, peer_part
-from hillstrom import effects_beside_means
+from hillstrom import hillstrom_part
 from interval_coverage import alike_part, choices_part, confounded_part, nulls_part
 from rich.console import Console
 from seeds import ROOT, Part, Record, fingerprint, kept, measure
@@ -28,11 +28,12 @@ MEASURED_WITH = (
     *(f"training/{name}.py" for name in ("contrast", "effects", "multiplicity", "prognosis", "segment_log")),
     *(f"benchmarks/{name}.py" for name in ("choice_rules", "interval_coverage", "offer_logs")),
 )
-"""What all measurements depend on, beside the module of their part."""
+"""What all measurements depend on, beside the code of their part."""
 
 
 def parts() -> list[Part]:
-    """List the questions; the peer's takes part where its environment was made."""
+    """List the questions; the peer takes part where its environment was made, the real test where there is data."""
+    data = os.environ.get("DATA")
     return [
         nulls_part(20_000, 400),
         choices_part(50_000, 100),
@@ -44,19 +45,19 @@ def parts() -> list[Part]:
         adaptive_nulls_part(1_500, 100),
         *(bets_part(offers, 20) for offers in (5_000, 20_000, 50_000)),
         *([peer_part(50_000, 3)] if PYTHON.exists() else []),
+        *([hillstrom_part(Path(data) / "hillstrom.parquet")] if data else []),
     ]
 
 
 def code_of(part: Part) -> str:
     """Hash what a part's measurements depend on."""
-    return fingerprint({*(ROOT / file for file in MEASURED_WITH), part.source})
+    return fingerprint({*(ROOT / file for file in MEASURED_WITH), *part.sources})
 
 
-def results(data: str | None) -> list[Record]:
+def results() -> list[Record]:
     """Summarise what has been measured so far."""
     measured = [(part, kept(part, code_of(part))) for part in parts()]
-    records = [record for part, seen in measured if seen for record in part.summarise(seen)]
-    return records + (effects_beside_means(Path(data) / "hillstrom.parquet") if data else [])
+    return [record for part, seen in measured if seen for record in part.summarise(seen)]
 
 
 def write(records: list[Record]) -> None:
@@ -72,8 +73,8 @@ def main() -> None:
     arguments = parser.parse_args()
     for part in parts():
         if re.search(arguments.only, part.name):
-            measure(part, code_of(part), after_each=lambda: write(results(data=None)))
-    records = results(os.environ.get("DATA"))
+            measure(part, code_of(part), after_each=lambda: write(results()))
+    records = results()
     write(records)
     Console(width=160).print(rows_table("Evidence for incentives", records))
 

@@ -109,7 +109,7 @@ def choices_part(offers: int, seeds: int) -> Part:
             recorded(f"{name}: net-value regret with upgrades, against the most valuable", regret(seen, "upgraded")),
         ]  # fmt: skip
 
-    return Part(f"randomised-{offers}", seeds, measure, summarise, Path(__file__))
+    return Part(f"randomised-{offers}", seeds, measure, summarise, (Path(__file__),))
 
 
 def nulls_part(offers: int, seeds: int) -> Part:
@@ -134,7 +134,7 @@ def nulls_part(offers: int, seeds: int) -> Part:
             records.append(recorded(f"{name}: {words}", count / len(seen), goal, high < 0.08))
         return records
 
-    return Part(f"null-{offers}", seeds, measure, summarise, Path(__file__))
+    return Part(f"null-{offers}", seeds, measure, summarise, (Path(__file__),))
 
 
 def confounded_part(offers: int, seeds: int) -> Part:
@@ -182,7 +182,7 @@ def confounded_part(offers: int, seeds: int) -> Part:
                      "1: too few offers could have gone either way", refused == 1),
         ]  # fmt: skip
 
-    return Part(f"confounded-{offers}", seeds, measure, summarise, Path(__file__))
+    return Part(f"confounded-{offers}", seeds, measure, summarise, (Path(__file__),))
 
 
 def _lively_first(liveliness: np.ndarray) -> np.ndarray:
@@ -221,4 +221,4 @@ def alike_part(offers: int, seeds: int) -> Part:
         name = f"all alike, {offers // 1000}k offers: the cheapest is sent, by member weight"
         return [recorded(name, equal, "at least .95", equal >= 0.95)]
 
-    return Part(f"alike-{offers}", seeds, measure, summarise, Path(__file__))
+    return Part(f"alike-{offers}", seeds, measure, summarise, (Path(__file__),))

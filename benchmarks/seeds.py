@@ -18,13 +18,13 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Part:
-    """One question: what is measured per seed, on how many, what all of them say, and the module that asks it."""
+    """One question: what is measured per seed, on how many, what all of them say, and the code that asks it."""
 
     name: str
     seeds: int
     measure: Callable[[int], Measured]
     summarise: Callable[[Sequence[Measured]], list[Record]]
-    source: Path
+    sources: tuple[Path, ...]
 
 
 def fingerprint(files: Iterable[Path]) -> str:
