@@ -78,7 +78,7 @@ class SegmentLog:
         self._outcomes = offers[list(OUTCOMES)].to_numpy(np.float64)
         self._spending = offers[list(SPENDING)].to_numpy(np.float64)
         foreseen = [name for name in FORESEEN if name in offers]
-        self._own = {arm: arms == arm for arm in pd.unique(arms)}
+        self._own: dict[str, np.ndarray] = {arm: arms == arm for arm in pd.unique(arms)}
         self._chances = {arm: offers[name].to_numpy() for arm in self._own if (name := chance_column(arm)) in offers}
         self._foreseen = np.column_stack([np.ones(len(offers)), offers[foreseen].to_numpy(np.float64)])
 
@@ -88,7 +88,7 @@ class SegmentLog:
     @property
     def adjusts(self) -> bool:
         """Whether anything was foreseen that comparisons are adjusted for."""
-        return self._foreseen.shape[1] > 1
+        return bool(self._foreseen.shape[1] > 1)
 
     def sizes(self, one: str, other: str) -> tuple[int, int]:
         """Count the offers of two arms in the weeks that have both."""
@@ -131,7 +131,7 @@ class SegmentLog:
         return np.asarray(comparable)
 
     def _is(self, arm: str) -> np.ndarray:
-        return self._own.get(arm, np.zeros(len(self), dtype=bool))
+        return np.asarray(self._own.get(arm, np.zeros(len(self), dtype=bool)))
 
     def _steady(self, shared: np.ndarray, one: str, other: str) -> np.ndarray:
         """Return how much each offer's week counts, so that odds that follow earlier outcomes do no harm.
