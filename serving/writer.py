@@ -9,6 +9,7 @@ from datetime import date
 from typing import Final
 
 from features.programme import Language, Programme
+from serving.wording import vocabulary
 
 Bilingual = tuple[str, str]
 """English and Chinese."""
@@ -140,8 +141,11 @@ class Writer:
         return f"{text} {'元' if self.programme.currency == 'CNY' else self.programme.currency}"
 
     def percent(self, share: float | None, *, digits: int = 0) -> str:
-        """Write a share as per cent."""
-        return NOTHING if share is None or share != share else f"{self.count(100 * share, digits=digits)} %"
+        """Write a share as per cent; what is more than nothing is never written as 0."""
+        if share is None or share != share:
+            return NOTHING
+        least = 10.0**-digits
+        return f"< {least:g} %" if 0 < 100 * share < least / 2 else f"{self.count(100 * share, digits=digits)} %"
 
     def points(self, share: float) -> str:
         """Write a difference of shares as percentage points, with its sign."""
@@ -192,10 +196,16 @@ class Writer:
         """Say what a reason to send nothing means."""
         return self(*_NO_OFFER[code][1])
 
+    def feature(self, name: str) -> str:
+        """Name a feature by its label; one that is none of ours keeps its name."""
+        known = vocabulary(self.programme.windows, self.programme.horizons.value_days).get(name)
+        return self(known.label_en, known.label_zh) if known else name
+
     def incentive(self, name: str) -> str:
         """Name an incentive or an arm by its id, an arm with its channel; what the programme no longer has keeps it."""
         incentives, arms = self.programme.incentives, self.programme.arms
         own = {arm.id: f"{self(arm.name_en, arm.name_zh)} ({arm.channel})" for arm in arms}
+        own[self.programme.guardrails.control_id] = self("control, nothing sent", "对照，未发放")
         own |= {incentive.id: self(incentive.name_en, incentive.name_zh) for incentive in incentives}
         return own.get(name, name)
 

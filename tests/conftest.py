@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +68,18 @@ def published(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Published
 @pytest.fixture(scope="session")
 def service(published: Published, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """What `winback serve` starts, and a client to it with a key. Its tests are one xdist group."""
-    port, programme = free_port(), published.programme.path("programme.toml")
-    with closing(open_database(published.programme)) as database:
-        _, key = KeyStore(database, owner_of(published.programme)).add("tests", ["admin"])
-    command = [Path(sys.executable).with_name("winback"), "serve", "--programme", programme, "--port", str(port)]
-    with answering(command, port, tmp_path_factory.mktemp("service") / "log.txt") as client:
+    with serve(published.programme, tmp_path_factory.mktemp("service")) as client:
+        yield client
+
+
+@contextmanager
+def serve(programme: Programme, folder: Path, *options: str | Path) -> Iterator[httpx.Client]:
+    """Serve a programme, its log in a folder, and yield a client with an admin's key."""
+    port, file = free_port(), programme.path("programme.toml")
+    with closing(open_database(programme)) as database:
+        _, key = KeyStore(database, owner_of(programme)).add("tests", ["admin"])
+    winback = Path(sys.executable).with_name("winback")
+    command = [winback, "serve", "--programme", file, "--port", str(port), *options]
+    with answering(command, port, folder / "log.txt") as client:
         client.headers["Authorization"] = f"Bearer {key}"
         yield client

@@ -19,7 +19,7 @@ from features.sources import Loaded
 from serving.batch import score_programme
 from serving.bundle import PolicyTable
 from serving.jobs import JobResult, Rows
-from serving.loading import Step, load
+from serving.loading import Step, as_of_or_next_day, load
 from serving.registry import resolve_policy_table
 from serving.report.job import write_report
 from serving.summary import RunSummary
@@ -122,7 +122,7 @@ def _simulated(folder: Path, members: int, weeks: int, step: Step) -> page.Part:
     step(f"simulating {members:,} members over {weeks} weeks")
     simulation = simulate(members, weeks, SEED, programme=programme, experiment=DEMO_EXPERIMENT)
     write(simulation, folder / "demo" / "simulated")
-    walk = _walk(programme, None, folder / "demo" / "decisions" / "simulated", step)
+    walk = _walk(programme, None, folder / "demo" / "decisions" / "simulated", step, weeks=2)
     truth, choices = simulation.truth["effects"], simulation.truth["choices"]
     rows = page.choice_rows(walk.policy, truth, choices)
     step("writing the weekly report")
@@ -160,15 +160,21 @@ def _reports(walk: Walk, folder: Path) -> tuple[str, ...]:
     return tuple(f"report_{language}.html" for language in get_args(Language))
 
 
-def _walk(programme: Programme, backtest_as_of: str | None, out: Path, step: Step) -> Walk:
+def _walk(programme: Programme, backtest_as_of: str | None, out: Path, step: Step, *, weeks: int = 1) -> Walk:
+    """Train as of the first of the last so many weeks, and decide in each."""
     loaded = load(programme, step)
     latest = days_after(known_until(loaded.data_until, programme), -longest_horizon(programme), programme)
     as_of = latest if backtest_as_of is None else programme.instant(backtest_as_of)
     step(f"back-testing as of {programme.local_date(as_of)}")
     tested = backtest(loaded, as_of, programme)
-    run.train(programme, None, step=step, loaded=loaded)
-    run.effects(programme, None, step=step, loaded=loaded)
-    summary = score_programme(programme, out, loaded=loaded, step=step)
+    today = as_of_or_next_day(programme, None, loaded.data_until)
+    first, *later = [days_after(today, -7 * week, programme) for week in reversed(range(weeks))]
+    trained = programme.local_date(first).isoformat()
+    run.train(programme, trained, step=step, loaded=loaded)
+    run.effects(programme, trained, step=step, loaded=loaded)
+    summary = score_programme(programme, out, as_of=trained, loaded=loaded, step=step)
+    for week in later:
+        summary = score_programme(programme, out, as_of=programme.local_date(week), loaded=loaded, step=step)
     policy = resolve_policy_table(programme)
     assert policy is not None, "effects were just written"
     return Walk(programme, loaded, tested, summary, policy, pd.read_parquet(summary.file))

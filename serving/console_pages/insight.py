@@ -7,11 +7,13 @@ from typing import Final
 from serving.console_pages.curve import curve
 from serving.console_pages.visit import Page, Visit
 from serving.frontier import Frontier, Point
+from serving.measure import WINDOWS_DAYS
 from serving.outlook import Outlook
 from serving.registry import latest_versions
-from serving.results import Results, by_incentive
+from serving.results import Results, by_campaign, by_incentive
 
 MODELS: Final = 5
+_DAYS: Final = sorted(WINDOWS_DAYS, reverse=True)
 _NOTHING_SENT: Final = Point(
     budget=0.0,
     outlook=Outlook(0, recalls=0, margin=0, cost=0, setup_cost=0, net_value=0, net_value_low=0, net_value_high=0),
@@ -37,7 +39,14 @@ def budget(visit: Visit) -> Page:
 
 def results(visit: Visit) -> Page:
     """Show what the latest campaigns brought against their control offers."""
-    return Page("results.html.j2", shown={"pinned": visit.answers.board.read(Results), "by_incentive": by_incentive})
+    pinned = visit.answers.board.read(Results)
+    found = pinned.sheet if pinned else Results(results=())
+    shown = {
+        "as_of": pinned and pinned.as_of,
+        "incentives": [by_incentive(found.results[0], days, visit.write) for days in _DAYS if found.results],
+        "campaigns": [by_campaign(found, days) for days in _DAYS if len(found.results) > 1],
+    }
+    return Page("results.html.j2", shown=shown)
 
 
 def models(visit: Visit) -> Page:

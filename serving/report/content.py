@@ -115,7 +115,7 @@ def gather(
         grid=risk_grid(risky),
         causes=tally_causes(risky, programme.windows),
         sendings=sendings(decisions, own_policy, programme.incentives),
-        exploration=explored(decisions),
+        exploration=explored(decisions, programme.incentives),
         no_offers=no_offers(risky),
         evidence=_evidence(own_policy, decisions, programme) if own_policy else None,
         plan=_plan(programme, now.as_of, own_bundle, own_policy, loaded),

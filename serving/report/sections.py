@@ -64,7 +64,7 @@ class Sending:
 
 @dataclass(frozen=True)
 class Exploration:
-    """Members sent something by lot, and its cost, set-up left out."""
+    """Members sent something by lot, and its cost with their share of set-up."""
 
     members: int
     cost: float
@@ -137,9 +137,7 @@ def movements(before: pd.DataFrame, now: pd.DataFrame) -> dict[str, Group]:
 def sendings(decisions: pd.DataFrame, policy: PolicyTable | None, incentives: tuple[Incentive, ...]) -> list[Sending]:
     """Return what each policy segment is sent as advised, the most members first; set-up is shared by members."""
     effects = {} if policy is None else {(e.policy_segment, e.incentive_id): e for e in policy.effects}
-    sent = decisions[decisions["assigned_incentive"].notna()]
-    costs = campaign_costs(sent, incentives)
-    setup_per_member = dict(zip(costs["incentive_id"], costs["setup_cost"] / costs["members"], strict=True))
+    sent = _sent(decisions, incentives)
     withheld = decisions[decisions["assigned_by"] == "holdout"]
     held_out = withheld.groupby(["policy_segment", "recommended_incentive"]).size()
     found = []
@@ -151,7 +149,7 @@ def sendings(decisions: pd.DataFrame, policy: PolicyTable | None, incentives: tu
                 incentive_id=incentive_id,
                 members=len(rows),
                 held_out=int(held_out.get((segment, incentive_id), 0)),
-                cost=float(rows["assigned_cost"].sum() + setup_per_member[incentive_id] * len(rows)),
+                cost=float(rows["cost"].sum()),
                 recalls=float(rows["expected_recall"].sum()),
                 recalls_low=float(rows["expected_recall_low"].sum()),
                 recalls_high=float(rows["expected_recall_high"].sum()),
@@ -161,10 +159,11 @@ def sendings(decisions: pd.DataFrame, policy: PolicyTable | None, incentives: tu
     return sorted(found, key=lambda sending: -sending.members)
 
 
-def explored(decisions: pd.DataFrame) -> Exploration:
-    """Return what is sent by lot, to learn what it does."""
-    sent = decisions[decisions["assigned_incentive"].notna() & (decisions["assigned_by"] == "exploration")]
-    return Exploration(len(sent), float(sent["assigned_cost"].sum()))
+def explored(decisions: pd.DataFrame, incentives: tuple[Incentive, ...]) -> Exploration:
+    """Return what is sent by lot, to learn what it does; set-up is shared by members."""
+    sent = _sent(decisions, incentives)
+    by_lot = sent[sent["assigned_by"] == "exploration"]
+    return Exploration(len(by_lot), float(by_lot["cost"].sum()))
 
 
 def withheld(decisions: pd.DataFrame, policy: PolicyTable) -> list[Withheld]:
@@ -198,6 +197,14 @@ def no_offers(risky: pd.DataFrame) -> dict[str, Group]:
     stake = risky.groupby("no_offer_reason")["value_at_stake"]
     found = {str(reason): _group(values) for reason, values in stake}
     return dict(sorted(found.items(), key=lambda item: -item[1].value_at_stake))
+
+
+def _sent(decisions: pd.DataFrame, incentives: tuple[Incentive, ...]) -> pd.DataFrame:
+    """Return the decisions to send something, with each one's ``cost``, its share of set-up included."""
+    sent = decisions[decisions["assigned_incentive"].notna()]
+    costs = campaign_costs(sent, incentives)
+    setup_per_member = dict(zip(costs["incentive_id"], costs["setup_cost"] / costs["members"], strict=True))
+    return sent.assign(cost=sent["assigned_cost"] + sent["assigned_incentive"].map(setup_per_member))
 
 
 def _group(values: pd.Series) -> Group:

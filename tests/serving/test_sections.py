@@ -8,6 +8,7 @@ from builders import small_policy, small_programme
 
 from features.programme import Incentive, Programme
 from serving.report.sections import (
+    Exploration,
     at_risk,
     explored,
     movements,
@@ -152,7 +153,20 @@ def test_what_is_sent_by_lot_claims_no_recalls(programme: Programme) -> None:
     found = totals(now, programme)
     assert (found.sent, found.recalls) == (2, 0.1)
     assert [sending.members for sending in sendings(now, None, programme.incentives)] == [1]
-    assert (explored(now).members, explored(now).cost) == (1, 3.0)
+    assert explored(now, programme.incentives) == Exploration(members=1, cost=3.0)
+
+
+def test_what_is_sent_as_advised_and_by_lot_costs_what_all_does_set_up_included(programme: Programme) -> None:
+    by_lot = {"assigned_by": "exploration", "assigned_incentive": "coupon_20", "assigned_cost": 3.0}
+    now = week(
+        sent("advised", "at_risk", "coupon_20"),
+        sent("another", "at_risk", "points_x3"),
+        sent("by lot", "at_risk", "coupon_20") | by_lot,
+    )
+    tried = explored(now, programme.incentives)
+    assert tried == Exploration(members=1, cost=53.0)
+    told = sum(sending.cost for sending in sendings(now, None, programme.incentives)) + tried.cost
+    assert told == pytest.approx(totals(now, programme).cost)
 
 
 def test_what_is_chosen_without_proof_stays_a_bet(programme: Programme) -> None:

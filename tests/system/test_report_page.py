@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from accessibility import barriers
 from browser import asked_of_network, open_browser, overflowing, resize
 from conftest import Published
 from selenium.webdriver import Chrome
@@ -49,6 +50,7 @@ def test_nothing_is_clipped_overlaps_or_scrolls_sideways(report: Path, browser: 
     assert overflowing(browser) == []
     assert browser.execute_script(OVERLAPPING) == []
     assert browser.execute_script(CLIPPED) == []
+    assert barriers(browser) == []
 
 
 def test_it_asks_nothing_of_the_network_and_logs_nothing(report: Path, browser: Chrome) -> None:
