@@ -41,7 +41,7 @@ VALUE_CAPTION = "Value. Lower RMSE and deviance are better; higher Spearman and 
 NEXT_STEPS = (
     'Ask the service: `make serve`, then POST {"member_ids": ["M0000001"]} to http://127.0.0.1:3000/v1/score.',
     "Look at runs, figures and models: `.venv/bin/mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db`.",
-    "Try your own tables: copy `programme.toml`, see docs/quickstart.md and docs/programme-file.md.",
+    "Try your own tables: `.venv/bin/winback init FILES` describes them; docs/quickstart.md goes on from there.",
 )
 
 
