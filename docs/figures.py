@@ -84,7 +84,8 @@ BATCH = """## The weekly job: `make bench-batch`
 
 From raw Parquet to published decisions with three reasons each, on made-up members with about 50 orders, 50 order lines
 and 40 events each, two threads. *The least* is hand-written SQL for the same features, the trees of both models, bulk
-SHAP values and the same rows written to Parquet and SQLite, without any checks.
+SHAP values and the same rows written to Parquet and SQLite, without any checks. The job builds features, decides and
+stores side by side, so its steps add up to more than the total.
 """
 
 SERVICE = """## The service: `make bench-service`
@@ -93,6 +94,15 @@ Beside a bare BentoML `async def` endpoint that is sent, and sends back, the sam
 on the loopback address, one worker each, in one run. Cached: the members were asked about before; uncached: for the
 first time. Eight callers, unless it says otherwise.
 """
+
+SIZES = {
+    "microseconds per member": "microseconds per member",
+    "seconds, total": "seconds",
+    "peak memory, GB": "peak memory, GB",
+    "raw tables, GB": "raw tables, GB",
+    "times the least": "times the least",
+}
+"""What of the weekly job's results the sizing table has, and what it calls it."""
 
 PLAIN = {"evidence": EVIDENCE, "batch": BATCH, "service": SERVICE, "demo": DEMO}
 """Results of flat records, in the order of the page."""
@@ -152,6 +162,22 @@ def _gain(record: Mapping[str, Any] | None, metric: str) -> str:
     if record[f"{metric}_low"] > 0:
         return f"**{gain}**"
     return f"*{gain}*" if record[f"{metric}_high"] < 0 else gain
+
+
+def scale_markdown(page: str) -> str:
+    """Return the page about scale with the sizes of the weekly job that are on record."""
+    before, begin, rest = page.partition("<!-- sizes -->\n")
+    _, end, after = rest.partition("<!-- end of sizes -->\n")
+    return f"{before}{begin}\n{_table(_sizes())}\n{end}{after}"
+
+
+def _sizes() -> list[dict[str, Any]]:
+    sizes: dict[str, dict[str, Any]] = {}
+    for row in _records("batch"):
+        members, _, what = row["name"].partition(" members: ")
+        if what in SIZES:
+            sizes.setdefault(members, {"members": members, **dict.fromkeys(SIZES.values())})[SIZES[what]] = row["value"]
+    return list(sizes.values())
 
 
 def _plain(introduction: str, name: str) -> Iterator[str]:

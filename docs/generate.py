@@ -8,7 +8,7 @@ from math import nan
 from pathlib import Path
 from typing import Any, get_args
 
-from figures import benchmarks_markdown, families_markdown
+from figures import benchmarks_markdown, families_markdown, scale_markdown
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from reference import api_markdown, cli_markdown, errors_markdown
@@ -130,6 +130,7 @@ GENERATED = {
     "features.md": lambda: features_markdown() + families_markdown(),
     "programme-file.md": programme_markdown,
     "reasons-zh.md": reasons_markdown,
+    "scale.md": lambda: scale_markdown((FOLDER / "scale.md").read_text(encoding="utf-8")),
 }
 
 

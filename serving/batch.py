@@ -23,7 +23,7 @@ from serving.board import pin
 from serving.bundle import ModelBundle
 from serving.decisions import refuse_later_effects, refuse_unfit
 from serving.drift import distribution
-from serving.engines import DUCKDB, Decided, DecideSpan, Terms, working
+from serving.engines import DUCKDB, Decided, DecideSpans, Terms, working
 from serving.loading import Pace, Step, as_of_or_next_day, load
 from serving.locks import only_run
 from serving.parts import Parts, Span, spans, written
@@ -129,11 +129,11 @@ def score_programme(
         job = Job(loaded, terms, chunk_rows, engine)
         file = out / f"as_of={job.day.isoformat()}" / "decisions.parquet"
         shared = scratch or programme.path("var") / f"{programme.output.model}.spark"
-        with closing(open_store(programme)) as store, working(engine, loaded.tables, terms, shared) as decide_span:
-            return _run(job, decide_span, store, file, step)
+        with closing(open_store(programme)) as store, working(engine, loaded.tables, terms, shared) as decide_spans:
+            return _run(job, decide_spans, store, file, step)
 
 
-def _run(job: Job, decide_span: DecideSpan, store: Store, file: Path, step: Step) -> RunSummary:
+def _run(job: Job, decide_spans: DecideSpans, store: Store, file: Path, step: Step) -> RunSummary:
     terms = job.terms
     started = store.start(
         job.day,
@@ -145,16 +145,18 @@ def _run(job: Job, decide_span: DecideSpan, store: Store, file: Path, step: Step
     run = started.publication_id
     parts = Parts(terms.programme.path("var") / f"{terms.programme.output.model}.parts", run)
     chunks = dict(started.done)
-    todo = spans(job.loaded.tables, job.chunk_rows)
+    todo = [
+        span
+        for span in spans(job.loaded.tables, job.chunk_rows)
+        if span.number not in chunks or span.number not in parts
+    ]
     pace = Pace("deciding about members", sum(span.members for span in todo), step)
-    for span in todo:
-        if span.number not in chunks or span.number not in parts:
-            decided = decide_span(span)
-            chunk = _chunk(span, decided, terms.bundle)
-            parts.write(span.number, decided.decisions)
-            if span.number not in chunks:
-                store.add(run, decided.decisions, chunk)
-            chunks[span.number] = chunk
+    for span, decided in zip(todo, decide_spans(todo), strict=True):
+        chunk = _chunk(span, decided, terms.bundle)
+        parts.write(span.number, decided.decisions)
+        if span.number not in chunks:
+            store.add(run, decided.decisions, chunk)
+        chunks[span.number] = chunk
         pace.passed(span.members)
     if not sum(chunk.decided for chunk in chunks.values()):
         store.discard(run)

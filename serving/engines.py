@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -22,6 +24,9 @@ from serving.pause import all_withheld
 from serving.records import decision_table
 
 DUCKDB: Final = "duckdb"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,12 @@ class Decided:
     decisions: pa.Table
 
 
-DecideSpan = Callable[[Span], Decided]
+DecideSpans = Callable[[Iterable[Span]], Iterator[Decided]]
 
 
 @contextmanager
-def working(engine: str, tables: Tables, terms: Terms, scratch: Path) -> Iterator[DecideSpan]:
-    """Yield what decides about a span of members.
+def working(engine: str, tables: Tables, terms: Terms, scratch: Path) -> Iterator[DecideSpans]:
+    """Yield what decides about spans of members, in their order.
 
     Parameters
     ----------
@@ -78,9 +83,28 @@ def working(engine: str, tables: Tables, terms: Terms, scratch: Path) -> Iterato
     from serving.spark import working as working_on_spark
 
     with working_on_spark(engine, tables, terms, scratch) as decide_span:
-        yield decide_span
+        yield partial(map, decide_span)
 
 
-def _decide_here(tables: Tables, terms: Terms, span: Span) -> Decided:
-    known = candidates(span.of(tables), terms.as_of, terms.programme)
-    return Decided(len(known.features) + len(known.not_eligible), known.features, terms.decide(known))
+def _decide_here(tables: Tables, terms: Terms, spans: Iterable[Span]) -> Iterator[Decided]:
+    """Build the features of a span while the one before is decided about, and the one before that is stored."""
+
+    def known_of(span: Span) -> Candidates:
+        return candidates(span.of(tables), terms.as_of, terms.programme)
+
+    def decided(known: Candidates) -> Decided:
+        return Decided(len(known.features) + len(known.not_eligible), known.features, terms.decide(known))
+
+    return _ahead(decided, _ahead(known_of, spans))
+
+
+def _ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Apply a function to items in order, in a thread of its own, one item ahead of who takes the results."""
+    with ThreadPoolExecutor(1) as thread:
+        coming: deque[Future[Result]] = deque()
+        for item in items:
+            coming.append(thread.submit(function, item))
+            if len(coming) > 1:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
