@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from features.casting import Given, canonical, given, local_date
-from features.errors import InputError, WinbackError
+from features.errors import InputError, OutputError
 from features.programme import Programme
 from features.readers import Raw, literal, reason
 from features.rules import Staged, near
@@ -193,7 +193,7 @@ def write_by_member(con: duckdb.DuckDBPyConnection, rows: str, file: Path) -> in
     try:
         written = con.execute(f"copy (from ({rows}) order by member_id) to {literal(str(file))} ({options})").fetchone()
     except duckdb.IOException as error:
-        raise WinbackError(f"cannot write {file}: {reason(error)}; what was published stands") from error
+        raise OutputError(f"cannot write {file}: {reason(error)}; what was published stands, run again") from error
     return written[0] if written else 0
 
 

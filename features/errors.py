@@ -23,3 +23,7 @@ class PassingError(WinbackError):
     """A disk, a database or what else a run needs failed; what was done is kept, and another try may succeed."""
 
     exit_code = 5
+
+
+class OutputError(PassingError):
+    """What a run makes cannot be written."""

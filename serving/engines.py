@@ -95,10 +95,10 @@ def _decide_here(tables: Tables, terms: Terms, spans: Iterable[Span]) -> Iterato
     def decided(known: Candidates) -> Decided:
         return Decided(len(known.features) + len(known.not_eligible), known.features, terms.decide(known))
 
-    return _ahead(decided, _ahead(known_of, spans))
+    return ahead(decided, ahead(known_of, spans))
 
 
-def _ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Apply a function to items in order, in a thread of its own, one item ahead of who takes the results."""
     with ThreadPoolExecutor(1) as thread:
         coming: deque[Future[Result]] = deque()

@@ -13,13 +13,9 @@ import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.errors import PassingError
+from features.errors import OutputError
 from features.schemas import Tables
 from serving.records import DECISIONS_ARROW
-
-
-class OutputError(PassingError):
-    """The decisions cannot be written."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def unpublished(programme: Programme) -> Iterator[Path]:
     for left_behind in home.glob(".*"):
         shutil.rmtree(left_behind, ignore_errors=True)
     folder = home / ".loading"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder
     finally:

@@ -8,11 +8,10 @@ import pytest
 from builders import small_frames, small_programme
 from typer.testing import CliRunner
 
-from features.errors import InputError, RefusedError
+from features.errors import InputError, OutputError, RefusedError
 from serving.cli import app
 from serving.console import command
 from serving.database import StoreError
-from serving.parts import OutputError
 
 run = CliRunner().invoke
 

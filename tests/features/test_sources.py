@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from raw_tables import CONTACTS, EVENTS, LINES, MEMBERS, OFFERS, ORDERS, csv, programme, write
 
-from features.errors import InputError
+from features.errors import InputError, OutputError
 from features.schemas import CONTRACTS
 from features.sources import Loaded, load_tables, tables_from_frames
 
@@ -316,3 +316,24 @@ def test_times_with_zone_in_frames_are_converted(tmp_path: Path) -> None:
     for times in (pd.Series(aware), pd.Series(aware, dtype=object), pd.Series(aware).dt.tz_convert(ZONE)):
         loaded = tables_from_frames(programme(tmp_path), orders=pd.DataFrame(ORDERS).assign(ordered_at=times))
         assert loaded.data_until == datetime(2026, 1, 1, 1, 30)
+
+
+def test_tables_kept_in_a_folder_are_the_same_sorted_by_member(tmp_path: Path) -> None:
+    reversed_orders = {name: values[::-1] for name, values in ORDERS.items()}
+    for name, table in {"orders": reversed_orders, "members": MEMBERS, "order_lines": LINES, "events": EVENTS}.items():
+        write(tmp_path / f"{name}.csv", table)
+    (tmp_path / "kept").mkdir()
+    given = {name: {"path": f"{name}.csv"} for name in ("members", "order_lines", "events")}
+
+    held = load_tables(programme(tmp_path, **given), threads=1)
+    kept = load_tables(programme(tmp_path, **given), threads=1, folder=tmp_path / "kept")
+
+    assert kept.fingerprint == held.fingerprint
+    assert {file.stem for file in (tmp_path / "kept").iterdir()} == set(vars(kept.tables))
+    assert pd.read_parquet(tmp_path / "kept" / "orders.parquet")["member_id"].tolist() == ["a", "a", "b"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "orders.csv", ORDERS)
+    with pytest.raises(OutputError, match=r"cannot write .*nowhere/.*parquet.*run again"):
+        load_tables(programme(tmp_path), threads=1, folder=tmp_path / "nowhere")

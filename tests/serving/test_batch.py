@@ -149,3 +149,11 @@ def test_features_that_moved_since_training_are_in_the_summary_and_the_warnings(
     )
     assert list(result.record["drift"]) == ["tenure_days"]
     assert any(warning.startswith("tenure_days is distributed unlike") for warning in result.warnings)
+
+
+def test_a_refused_run_leaves_the_history_as_it_was_and_nothing_beside_it(programme, summary, tmp_path):
+    history = programme.path("var") / "history" / programme.output.model
+    before = sorted(history.iterdir())
+    with pytest.raises(RefusedError):
+        run(programme, tmp_path, as_of="2025-09-01")
+    assert sorted(history.iterdir()) == before

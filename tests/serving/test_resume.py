@@ -21,12 +21,12 @@ import pytest
 import sqlalchemy as sa
 from builders import AS_OF, small_programme
 
+from features.errors import OutputError
 from features.programme import Programme, load_programme
 from serving import parts
 from serving.batch import score_programme
 from serving.bundle import save_bundle, save_policy_table
 from serving.database import StoreError
-from serving.parts import OutputError
 from serving.registry import policy_file
 from serving.store import Store, open_store
 
