@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test coverage test-full lint format bench-quality bench-automl bench-families bench-demo bench-batch bench-learning bench-evidence bench-service check-airflow notebooks docs site constraints clean
+.PHONY: help demo serve test coverage test-full lint format bench-quality bench-automl bench-families tune-defaults bench-demo bench-batch bench-learning bench-evidence bench-service check-airflow notebooks docs site constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ bench-automl: $(STAMP)  ## bench-quality with AutoGluon as a peer, in an environ
 
 bench-families: $(STAMP)  ## what each family of features adds; DATA=folder adds Ta-Feng
 	$(BIN)/python benchmarks/families.py
+
+tune-defaults: $(STAMP)  ## search for better defaults on development back-tests; TRIALS=number, DATA=folder adds Ta-Feng
+	$(BIN)/python benchmarks/tune_defaults.py
 
 bench-demo: $(STAMP)  ## the demo's wall time and peak memory
 	$(BIN)/python benchmarks/demo.py

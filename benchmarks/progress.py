@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 def resumed(benchmark: str, case: str, work: Callable[[], list[Record]]) -> list[Record]:
     """Return a case's records: those kept by an earlier run of the same code, or else what the work gives."""
-    kept = FOLDER / _state() / f"{benchmark} {case}.json"
+    kept = FOLDER / state() / f"{benchmark} {case}.json"
     if kept.exists():
         found: list[Record] = json.loads(kept.read_text(encoding="utf-8"))
         return found
@@ -37,7 +37,7 @@ def as_json(records: list[Record]) -> str:
 
 
 @cache
-def _state() -> str:
+def state() -> str:
     """Return a digest of everything that results depend on."""
     digest = hashlib.sha256(" ".join(f"{name}={os.environ.get(name)}" for name in SETTINGS).encode())
     for file in sorted(file for folder in SOURCES for file in (ROOT / folder).rglob("*.py")):

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from features.programme import Windows
+from features.programme import Family, Windows
 from features.windows import event_windows, order_windows
 
-Family = Literal["rfm", "cadence", "engagement", "price", "breadth", "care", "journey"]
 Unit = Literal["days", "hours", "gaps", "count", "per_week", "money", "points", "share", "change", "ratio", "flag"]
 
 UNITS: Mapping[Unit, str] = {

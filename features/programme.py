@@ -17,6 +17,7 @@ from features.errors import InputError
 Language = Literal["en", "zh"]
 Tier = Literal["high", "potential", "mid", "low"]
 State = Literal["new", "active", "at_risk", "lapsed_short", "lapsed_mid", "lapsed_long", "unknown"]
+Family = Literal["rfm", "cadence", "engagement", "price", "breadth", "care", "journey"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Days = Annotated[int, Field(ge=1, le=3650)]
@@ -321,6 +322,9 @@ class Training(Settings):
     most_rows: Annotated[int, Field(ge=1_000)] = Field(
         3_000_000,
         description="most members to learn from, past dates added up; of more some are drawn, rare segments whole",
+    )
+    leave_out: tuple[Family, ...] = Field(
+        ("breadth",), description="families of features that models do not read; this one added nothing in back-tests"
     )
     trusted_features: tuple[str, ...] = Field(
         (), description="honest features that the leakage guard refused by name; it lets them pass"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from features.catalogue import ONLY_FOR_GUARDRAILS
+from features.catalogue import ONLY_FOR_GUARDRAILS, catalogue
 from features.errors import RefusedError
 from features.programme import Programme
 from serving.bundle import Calibrator, ColumnProfile, FittedModel, Floats, ModelBundle, ModelName, ValueSpread
@@ -125,7 +125,8 @@ def train(
     """
     everything = stack(snapshots)
     split = split_rows(snapshots)
-    names = informative(everything.inputs)
+    left_out = {each.name for each in catalogue(programme.windows) if each.family in programme.training.leave_out}
+    names = [name for name in informative(everything.inputs) if name not in left_out]
     specs = tuple(spec.grown(growth or {}) for spec in model_specs(programme))
     fitted = {spec.name: fit(spec, names, split, everything, now, programme) for spec in specs}
     judged = equally_likely(split.calibrate.labels["member_id"], split.calibrate.weights)
@@ -172,13 +173,8 @@ def stack(snapshots: Sequence[Snapshot]) -> Rows:
 
 
 def _inputs(population: Population) -> pd.DataFrame:
-    return pd.concat(
-        [
-            population.features.drop(columns=["member_id", "as_of", *ONLY_FOR_GUARDRAILS], errors="ignore"),
-            population.priors,
-        ],
-        axis=1,
-    )
+    unread = ["member_id", "as_of", *ONLY_FOR_GUARDRAILS]
+    return pd.concat([population.features.drop(columns=unread, errors="ignore"), population.priors], axis=1)
 
 
 def split_rows(snapshots: Sequence[Snapshot]) -> Split:

@@ -7,8 +7,8 @@ from typing import Final, Literal
 
 import pandas as pd
 
-from features.catalogue import Family, catalogue
-from features.programme import Windows
+from features.catalogue import catalogue
+from features.programme import Family, Windows
 
 Cause = Literal["price", "service", "mismatch", "fatigue", "cadence"]
 

@@ -52,6 +52,7 @@ def population(as_of, *, members=600, seed=0) -> Population:
             "value_total": rng.gamma(2, 50, members),
             "habit": np.where(rng.random(members) < 0.1, np.nan, rng.normal(size=members)),
             "always_one": 1.0,
+            "category_count": repeats,
         }
     )
     constants = small_constants(as_of)
@@ -116,6 +117,13 @@ def test_columns_that_tell_nothing_are_left_out(learnt):
     names = set(learnt.bundle.feature_names)
     assert not names & {"always_one", "joined_days", "member_id", "as_of"}
     assert {"habit", "recency_days", "prior_p_alive"} <= names
+
+
+def test_families_that_the_programme_leaves_out_are_not_read(snapshots, now, learnt):
+    assert "category_count" not in learnt.bundle.feature_names
+    plain = programme()
+    reads_all = plain.model_copy(update={"training": plain.training.model_copy(update={"leave_out": ()})})
+    assert "category_count" in train(snapshots, now, reads_all).bundle.feature_names
 
 
 def test_each_horizon_has_its_classifier_when_they_differ(snapshots, now, learnt):
