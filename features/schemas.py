@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import ibis
 import pandera.ibis as pandera
-import pyarrow as pa
 
 Kind = Literal["id", "text", "amount", "number", "whole", "instant", "day", "flag", "event", "code"]
 
@@ -212,7 +211,8 @@ CONTRACTS: Mapping[str, Contract] = {
         ),
         Contract(
             "identities",
-            "One row per further id of a member; every member_id of the other tables is mapped through it.",
+            "One row per further id of a member; every member_id of the other tables is mapped through it, at past "
+            "dates too: when it became known that two ids are one member is not asked.",
             (
                 Column("alias_id", "id", "the further id, unique", required=True),
                 Column("member_id", "id", "the member it belongs to", required=True),
@@ -234,12 +234,6 @@ class Tables:
     events: ibis.Table
     offers: ibis.Table
     contacts: ibis.Table
-
-
-def canonical_table(name: str, rows: Iterable[Mapping[str, Any]] = ()) -> ibis.Table:
-    """Return rows, already canonical, as an in-memory table; columns left out are null."""
-    schema = CONTRACTS[name].schema
-    return ibis.memtable(pa.Table.from_pylist([dict(row) for row in rows], schema=schema.to_pyarrow()), schema=schema)
 
 
 def contract_markdown() -> str:

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from serving.console import (
+    DECISIONS_FOLDER,
     PROGRAMME_FILE,
     AsOfOption,
+    BundleOption,
+    DecisionsOption,
     JsonOption,
     ProgrammeOption,
+    PublishedOption,
     StrictOption,
     command,
     run_job,
@@ -125,10 +129,8 @@ def features(
 def score(
     programme: ProgrammeOption = PROGRAMME_FILE,
     as_of: AsOfOption = None,
-    out: Annotated[Path, typer.Option(help="Folder for the decisions, partitioned by as_of.")] = Path("out/decisions"),
-    bundle: Annotated[
-        Path | None, typer.Option(help="Folder of a model bundle; default: the registry's champion.")
-    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the decisions, partitioned by as_of.")] = DECISIONS_FOLDER,
+    bundle: BundleOption = None,
     engine: Annotated[str, typer.Option(help="duckdb, or a Spark master: local[*], spark://host:7077.")] = "duckdb",
     scratch: Annotated[
         Path | None, typer.Option(help="Folder that Spark and its workers share; default: beside the store.")
@@ -167,13 +169,11 @@ def release(
 @app.command()
 def changes(
     out: Annotated[Path, typer.Option(help="CSV or Parquet file for the members whose decision changed.")],
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Date of the decisions; default: the latest published.")
-    ] = None,
+    as_of: PublishedOption = None,
     since: Annotated[
         str | None, typer.Option(help="Date of those to compare with; default: the ones published before.")
     ] = None,
-    decisions: Annotated[Path, typer.Option(help="Folder that `winback score` published to.")] = Path("out/decisions"),
+    decisions: DecisionsOption = DECISIONS_FOLDER,
     json: JsonOption = None,
 ) -> None:
     """Write the decisions that differ from those published before in anything a CRM acts on."""
@@ -189,9 +189,7 @@ def plan(
     programme: ProgrammeOption = PROGRAMME_FILE,
     as_of: AsOfOption = None,
     out: Annotated[Path | None, typer.Option(help="CSV file for whom to send what.")] = None,
-    bundle: Annotated[
-        Path | None, typer.Option(help="Folder of a model bundle; default: the registry's champion.")
-    ] = None,
+    bundle: BundleOption = None,
     json: JsonOption = None,
     strict: StrictOption = False,
 ) -> None:
@@ -208,19 +206,15 @@ def plan(
 @app.command()
 def report(
     programme: ProgrammeOption = PROGRAMME_FILE,
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Date of the decisions; default: the latest published.")
-    ] = None,
+    as_of: PublishedOption = None,
     language: Annotated[
         Literal["en", "zh"] | None, typer.Option(help="Language of the report; default: the programme's own.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="HTML file to write; default: report_<language>.html beside the decisions.")
     ] = None,
-    decisions: Annotated[Path, typer.Option(help="Folder that `winback score` published to.")] = Path("out/decisions"),
-    bundle: Annotated[
-        Path | None, typer.Option(help="Folder of a model bundle; default: the registry's champion.")
-    ] = None,
+    decisions: DecisionsOption = DECISIONS_FOLDER,
+    bundle: BundleOption = None,
     json: JsonOption = None,
     strict: StrictOption = False,
 ) -> None:
@@ -257,9 +251,7 @@ def serve(
     programme: ProgrammeOption = PROGRAMME_FILE,
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
     host: Annotated[str, typer.Option(help="IP address to answer at; 0.0.0.0 is every network.")] = "127.0.0.1",
-    bundle: Annotated[
-        Path | None, typer.Option(help="Folder of a model bundle; default: the registry's champion.")
-    ] = None,
+    bundle: BundleOption = None,
     keys: Annotated[bool, typer.Option(help="Ask for a key made with `winback keys add`.")] = True,
 ) -> None:
     """Answer the CRM over HTTP, until interrupted; without keys only this machine."""
@@ -273,9 +265,7 @@ def serve(
 def bento(
     out: Annotated[Path, typer.Argument(help="Folder to make; `bentoml build` makes a Bento in it.")],
     programme: ProgrammeOption = PROGRAMME_FILE,
-    bundle: Annotated[
-        Path | None, typer.Option(help="Folder of a model bundle; default: the registry's champion.")
-    ] = None,
+    bundle: BundleOption = None,
 ) -> None:
     """Lay out code, programme file, model and policy table for `bentoml build`."""
     with command() as report:

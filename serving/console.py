@@ -31,8 +31,15 @@ StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with 3 when t
 AsOfOption = Annotated[
     str | None, typer.Option("--as-of", help="Date such as 2026-01-31; default: the day after the last row.")
 ]
+PublishedOption = Annotated[
+    str | None, typer.Option("--as-of", help="Date of the decisions; default: the latest published.")
+]
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", help="Folder of a model bundle; default: the registry's champion.")
+]
+DecisionsOption = Annotated[Path, typer.Option("--decisions", help="Folder that `winback score` published to.")]
 
-PROGRAMME_FILE = Path("programme.toml")
+PROGRAMME_FILE, DECISIONS_FOLDER = Path("programme.toml"), Path("out/decisions")
 
 
 @dataclass

@@ -45,11 +45,6 @@ def closed() -> Surroundings:
     return Surroundings(Gate(KeyRing({}), requests_per_minute=1), Metrics(), RequestLog(b""))
 
 
-def open_to_all() -> Surroundings:
-    """Return surroundings that ask nobody for a key."""
-    return Surroundings(Gate(None, requests_per_minute=1), Metrics(), RequestLog(b""))
-
-
 def surround(state: State, keys: KeyStore | None) -> Surroundings:
     """Return what surrounds the answers in an application's state; without keys nobody is asked for one."""
     answers: Answers = state.answers

@@ -63,12 +63,6 @@ def score(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
     return pd.DataFrame({**{key: features[key] for key in KEYS}, **numbers}, index=features.index)
 
 
-def model_matrix(features: pd.DataFrame, bundle: ModelBundle) -> Floats:
-    """Return the models' inputs, features and prior columns, in the bundle's order."""
-    refuse_unfit(features, bundle)
-    return join_inputs(features, priors_of(features, bundle), bundle.feature_names)
-
-
 def priors_of(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
     """Return the prior columns by the bundle's constants and horizons."""
     return prior_columns(features, bundle.constants, bundle.churn_days, bundle.value_days)

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -90,12 +89,6 @@ def to_spark(session: SparkSession, tables: Tables, folder: Path) -> Tables:
         duckdb.raw_sql(f"copy ({ibis.to_sql(getattr(tables, name))}) to '{file}' (format parquet)")
         on_spark[name] = spark.read_parquet(file, table_name=f"winback_{name}")
     return Tables(**on_spark)
-
-
-def features_on_spark(session: SparkSession, tables: Tables, as_of: datetime, programme: Programme) -> pd.DataFrame:
-    """Compute the FeatureTable of tables on Spark; equal to :func:`features.build.build_features` on DuckDB."""
-    rows = _frame(session, features_expression(tables, as_of, programme)).orderBy("member_id").toArrow()
-    return finished(rows.to_pandas(), programme)
 
 
 @contextmanager

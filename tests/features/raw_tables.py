@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pandas as pd
 
 from features.programme import Programme, Source, parse_programme
+from features.schemas import CONTRACTS
 
 Columns = Mapping[str, list[Any]]
 
@@ -64,3 +66,9 @@ def programme(folder: Path, timezone: str = "Asia/Shanghai", **sources: Mapping[
     return parse_programme(
         {**content, "value": value, "data": {"orders": {"path": "orders.csv"}, **sources}}, folder=folder
     )
+
+
+def empty_table(name: str) -> ibis.Table:
+    """Return a canonical table without rows."""
+    schema = CONTRACTS[name].schema
+    return ibis.memtable(schema.to_pyarrow().empty_table(), schema=schema)

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 from histories import programme
+from raw_tables import empty_table
 
 from features.build import member_columns
 from features.catalogue import UNITS, catalogue, feature_names, features_markdown
 from features.programme import Windows
-from features.schemas import Tables, canonical_table
+from features.schemas import Tables
 from features.windows import Clock
 
 OTHER_WINDOWS = Windows(days=(14, 182), short_days=(3,))
@@ -18,7 +19,7 @@ OTHER_WINDOWS = Windows(days=(14, 182), short_days=(3,))
 def test_every_column_the_families_make_is_in_the_catalogue_and_every_entry_is_made(windows):
     by = programme(windows=windows.model_dump())
     names = ("orders", "members", "order_lines", "events", "offers", "contacts")
-    tables = Tables(**{name: canonical_table(name) for name in names})
+    tables = Tables(**{name: empty_table(name) for name in names})
     made = member_columns(tables, Clock.at(datetime(2026, 1, 1), by), by).columns
     assert {name for name in made if not name.startswith("_")} == {"member_id", *feature_names(windows)}
 

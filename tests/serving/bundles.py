@@ -26,6 +26,7 @@ from serving.bundle import (
     ValueSpread,
 )
 from serving.priors import prior_columns
+from serving.scoring import join_inputs, priors_of
 
 TRAINED_UNTIL = datetime(2026, 3, 1)
 AS_OF = datetime(2026, 3, 8)
@@ -160,3 +161,8 @@ def make_policy_table(**changed: Any) -> PolicyTable:
         },
     }
     return PolicyTable(**{**values, **changed})
+
+
+def model_matrix(features: pd.DataFrame, bundle: ModelBundle) -> np.ndarray:
+    """Return the models' inputs as scoring joins them."""
+    return join_inputs(features, priors_of(features, bundle), bundle.feature_names)

@@ -8,11 +8,11 @@ from datetime import datetime
 
 import pytest
 from builders import decision
-from web import application, request
+from web import application, open_to_all, request
 
 from serving import envelope
 from serving.contracts import ErrorAnswer, FailedItem, HealthAnswer, ItemError, ScoreAnswer, ScoredItem
-from serving.envelope import Surroundings, closed, open_to_all
+from serving.envelope import Surroundings, closed
 from serving.gate import Gate, needs_of
 from serving.keys import Key, KeyRing, _digest
 from serving.logs import JsonFormatter, RequestLog

@@ -4,7 +4,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pytest
-from bundles import INPUTS, make_bundle, make_features, make_model
+from bundles import INPUTS, make_bundle, make_features, make_model, model_matrix
 
 from features.catalogue import catalogue
 from features.errors import RefusedError
@@ -13,7 +13,7 @@ from serving import attribution
 from serving.reasons import SIGNALS, contributions, signal
 from serving.reasons import reasons as reasons_column
 from serving.records import Reason
-from serving.scoring import link_score, model_matrix, priors_of
+from serving.scoring import link_score, priors_of
 
 CROWDED = (
     "recency_days",

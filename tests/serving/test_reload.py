@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from builders import AS_OF, small_policy
-from web import application, request
+from web import application, open_to_all, request
 
 from features.errors import RefusedError
 from serving.answers import Answers
@@ -16,7 +16,6 @@ from serving.bundle import save_bundle, save_policy_table
 from serving.cache import AnswerCache, Kept
 from serving.contracts import ScoreAnswer
 from serving.database import StoreError
-from serving.envelope import open_to_all
 from serving.keys import KeyRing
 from serving.metrics import Tally
 from serving.registry import policy_file

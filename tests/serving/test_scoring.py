@@ -6,12 +6,12 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pytest
-from bundles import INPUTS, TRAINED_UNTIL, make_bundle, make_features, make_model
+from bundles import INPUTS, TRAINED_UNTIL, make_bundle, make_features, make_model, model_matrix
 
 from features.errors import RefusedError
 from serving.bundle import Calibrator
 from serving.priors import PRIOR_COLUMNS
-from serving.scoring import SCORE_COLUMNS, link_score, model_matrix, priors_of, score
+from serving.scoring import SCORE_COLUMNS, link_score, priors_of, score
 
 
 def test_scores_have_one_row_per_member_in_the_order_given():

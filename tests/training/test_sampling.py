@@ -1,10 +1,20 @@
 """A sample keeps rare segments whole, and with its weights tells what all members would have told."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from features.programme import load_programme
+from features.sources import tables_from_frames
+from serving.scoring import score
+from training.backtest import rehearse
+from training.evaluate import churn_metrics
+from training.labels import days_after, known_until, longest_horizon
 from training.sampling import allocate, draw, equally_likely
+from training.sim_offers import Experiment
+from training.simulator import simulate
 
 SIZES = {"rare": 40, "some": 2_000, "most": 40_000}
 
@@ -76,3 +86,28 @@ def test_evened_rows_have_every_stratum_at_its_share(members):
 
 def test_equal_weights_keep_every_row(members):
     assert equally_likely(members["member_id"], np.full(len(members), 3.0)).all()
+
+
+@pytest.mark.long
+def test_of_a_simulated_programme_a_sample_teaches_what_all_members_do():
+    """Half of the rows: the back-test's metrics and totals hold, and every total over a sample is near the truth."""
+    whole = load_programme(Path(__file__).parents[2] / "programme.toml")
+    frames = simulate(6_000, 90, 5, programme=whole, experiment=Experiment(weeks=8)).tables
+    loaded = tables_from_frames(whole, **frames)
+    as_of = days_after(known_until(loaded.data_until, whole), -longest_horizon(whole), whole)
+    full = rehearse(loaded, as_of, whole)
+    most = sum(len(each.features) for each in full.snapshots) // 2
+    fewer = whole.model_copy(update={"training": whole.training.model_copy(update={"most_rows": most})})
+    sampled = rehearse(loaded, as_of, fewer)
+    for every, some in zip(full.snapshots, sampled.snapshots, strict=True):
+        assert len(some.features) < 0.75 * len(every.features)
+        for of in ("value", "churned"):
+            assert some.total(some.labels[of]) == pytest.approx(every.labels[of].sum(), rel=0.05)
+    scores = [score(each.now.features, each.training.bundle) for each in (full, sampled)]
+    totals = [each["expected_value"].sum() for each in scores]
+    shares = [each["churn_probability"].mean() for each in scores]
+    churned = full.happened["churned"]
+    losses = [churn_metrics(churned, each["churn_probability"])["log_loss"] for each in scores]
+    assert totals[1] == pytest.approx(totals[0], rel=0.03)
+    assert shares[1] == pytest.approx(shares[0], abs=0.01)
+    assert losses[1] == pytest.approx(losses[0], abs=0.01)
