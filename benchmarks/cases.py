@@ -113,7 +113,7 @@ def fewer(snapshot: Snapshot, most: int) -> Snapshot:
     features, priors, happened = (
         frame.iloc[rows].reset_index(drop=True) for frame in (snapshot.features, snapshot.priors, snapshot.labels)
     )
-    return replace(snapshot, features=features, priors=priors, labels=happened)
+    return replace(snapshot, features=features, priors=priors, labels=happened, weights=snapshot.weights[rows])
 
 
 def possible_cases(cases: Iterable[Case] = CASES) -> Iterator[tuple[Case, Path | None]]:
