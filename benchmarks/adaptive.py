@@ -51,13 +51,13 @@ class Lived:
 def live(rng: np.random.Generator, truth: Truth, settings: Programme, weekly: int) -> Lived:
     """Run a programme in which so many members come up for an offer every week."""
     everybody = _members(rng, truth, CYCLE * weekly)
-    weeks, advised, committed = [], [], []
+    weeks: list[pd.DataFrame] = []
+    advised: list[Advice] = []
+    committed: list[Advice] = []
     for week in range(WEEKS):
         closed = weeks[: max(week - CYCLE + 1, 0)]
-        tested = closed[:TEST_WEEKS]
         advised.append(advice(closed, settings))
-        is_known = committed and len(tested) == TEST_WEEKS and week > TEST_WEEKS + CYCLE
-        committed.append(committed[-1] if is_known else advice(tested, settings))
+        committed.append(advised[-1] if len(closed) <= TEST_WEEKS else committed[-1])
         weeks.append(_week(rng, truth, settings, _due(everybody, week), week, advised[-1]))
     return Lived(pd.concat(weeks, ignore_index=True), advised, committed)
 
@@ -112,7 +112,7 @@ def forgone(lived: Lived, truth: Truth, settings: Programme) -> Measured:
     best = value_of(oracle(truth, settings, upgrades=True), truth)
     after = range(TEST_WEEKS, WEEKS)
     explored = settings.guardrails.exploration_share
-    deepest = dict.fromkeys(POLICY_SEGMENTS, DEEPEST)
+    deepest: Advice = dict.fromkeys(POLICY_SEGMENTS, DEEPEST)
     return {
         "best": best * len(after),
         "ours": sum(best - worth(lived.advised[week], truth, explored=explored) for week in after),

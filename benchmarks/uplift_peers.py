@@ -100,12 +100,12 @@ def _response_only(known: np.ndarray, treated: np.ndarray, visit: np.ndarray, as
 def _s_learner(known: np.ndarray, treated: np.ndarray, visit: np.ndarray, asked: np.ndarray) -> np.ndarray:
     learnt = _probability(np.column_stack([known, treated]), visit)
     with_it, without = (np.column_stack([asked, np.full(len(asked), each)]) for each in (1.0, 0.0))
-    return np.asarray(learnt.predict(with_it)) - np.asarray(learnt.predict(without))
+    return np.asarray(learnt.predict(with_it) - learnt.predict(without))
 
 
 def _t_learner(known: np.ndarray, treated: np.ndarray, visit: np.ndarray, asked: np.ndarray) -> np.ndarray:
     with_it, without = (_probability(known[arm], visit[arm]) for arm in (treated, ~treated))
-    return np.asarray(with_it.predict(asked)) - np.asarray(without.predict(asked))
+    return np.asarray(with_it.predict(asked) - without.predict(asked))
 
 
 def _transformed(known: np.ndarray, treated: np.ndarray, visit: np.ndarray, asked: np.ndarray) -> np.ndarray:
