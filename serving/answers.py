@@ -98,7 +98,7 @@ class Answers(Lookup):
 
     def segments(self, *, request_id: str) -> SegmentsAnswer:
         """Return the policy as it is served."""
-        table, paused = self.policy_table, self.switch.current() is not None
+        table, paused = self.policy_table, self.is_paused()
         return SegmentsAnswer(
             request_id=request_id,
             **self.head(self.as_of(None), utc_now()),
@@ -127,6 +127,10 @@ class Answers(Lookup):
             refused=dict(self.refused),
         )
 
+    def is_paused(self) -> bool:
+        """Tell whether nothing is recommended to anybody now."""
+        return self.switch.current() is not None
+
     def source(self) -> object:
         """Return what changes when the answer to the same question about members by id may."""
         versions = self.bundle.version, self.policy_table and self.policy_table.version
@@ -150,7 +154,7 @@ class Answers(Lookup):
             head, asked = self._by_id(request.member_ids, say, published=lambda record: record)
         else:
             head, asked = self._by_id(request.member_ids, say)
-        return head, asked if self.switch.current() is None else [one.map(withheld) for one in asked]
+        return head, [one.map(withheld) for one in asked] if self.is_paused() else asked
 
     def _of_sent(self, request: MembersRequest, say: Say[T]) -> tuple[Head, list[Asked[T]]]:
         """Answer from what the call tells of members."""

@@ -22,8 +22,12 @@ from serving.failures import documented, failure
 from serving.gate import describe, needs, needs_of, open_route
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.routes import ASKED, add_ledger_routes, add_member_routes, add_policy_routes, request_id, run
+from serving.threads import step_back
 
-READERS, COMPUTERS = 4, 2
+READERS, WRITERS, COMPUTERS = 4, 2, 1
+"""Threads that read what is published, that write down what happened, and that compute from what is sent."""
+MAX_SAID = 500
+"""Characters of what a caller sent that an error repeats at most."""
 
 
 def build_api() -> FastAPI:
@@ -37,15 +41,17 @@ def build_api() -> FastAPI:
         summary="Who is leaving, why, and the cheapest way to bring them back.",
         docs_url=None,  # FastAPI's pages load scripts from outside
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name the host that the caller says it called
     )
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     for kind, status in ((InputError, 422), (RefusedError, 409), (NotReadyError, 503), (StoreError, 503)):
         app.add_exception_handler(kind, _on_known(status))
-    readers, computers = ThreadPoolExecutor(READERS, "read"), ThreadPoolExecutor(COMPUTERS, "compute")
+    readers, writers = ThreadPoolExecutor(READERS, "read"), ThreadPoolExecutor(WRITERS, "write")
+    computers = ThreadPoolExecutor(COMPUTERS, "compute", initializer=step_back)
 
     add_member_routes(app, readers, computers)
-    add_ledger_routes(app, computers)
+    add_ledger_routes(app, writers)
     add_policy_routes(app, readers)
 
     @app.get("/healthz", responses=documented(500), openapi_extra=open_route())
@@ -62,7 +68,7 @@ def build_api() -> FastAPI:
     app.router.routes.append(mount(computers))
     app.state.surroundings, app.state.answer_cache = closed(), AnswerCache()
     needed = needs_of(app)
-    app.add_middleware(Cached, needs=needed)
+    app.add_middleware(Cached, needs=needed, readers=readers)
     app.add_middleware(Envelope, needs=needed)
     describe(app)
     return app
@@ -77,8 +83,8 @@ def _on_invalid(request: Request, error: Any) -> JSONResponse:
     problem = error.errors()[0]
     if problem["type"] == "json_invalid":
         return failure(request_id(request), 400, f"the body is not JSON: {problem['ctx']['error']}")
-    field = ".".join(str(part) for part in problem["loc"][1:]) or None
-    return failure(request_id(request), 422, problem["msg"].removeprefix("Value error, "), field=field)
+    field = ".".join(str(part) for part in problem["loc"][1:])[:MAX_SAID] or None
+    return failure(request_id(request), 422, problem["msg"].removeprefix("Value error, ")[:MAX_SAID], field=field)
 
 
 def _on_http(request: Request, error: Any) -> JSONResponse:

@@ -2,7 +2,7 @@
 
 What is kept holds for one state of what answers come from: the publication, what was written since, the kill switch,
 the model and the policy. All of it is dropped when that state changes: at once where a call of this process changed it,
-else when the next look of :mod:`serving.reload` finds that somebody else did.
+else when the next look of :mod:`serving.reload` finds that somebody else did. The kill switch alone is asked each time.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.answers import Answers
 from serving.gate import Needs
 from serving.metrics import Tally
+from serving.routes import run
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_QUESTION_BYTES: Final = 1024
@@ -90,11 +93,13 @@ class Cached:
     """Answers from the application's ``answer_cache`` where it can, and keeps what routes say may be kept.
 
     A route says so with ``request.state.keep``; ``members`` and ``tally`` are what the log and the metrics are told.
+    Nothing is answered from memory while recommendations are paused: that is asked in the pool of ``readers``.
     """
 
-    def __init__(self, app: ASGIApp, *, needs: Needs) -> None:
+    def __init__(self, app: ASGIApp, *, needs: Needs, readers: ThreadPoolExecutor) -> None:
         self._app = app
         self._needs = needs
+        self._readers = readers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
@@ -110,7 +115,8 @@ class Cached:
             return
         question, state = (scope["path"], body), cache.state
         found = cache.find(question)
-        if found is not None:
+        answers: Answers = scope["app"].state.answers
+        if found is not None and not await run(self._readers, answers.is_paused):
             await _answer(found, scope["state"], send)
             return
         parts: list[bytes] = []

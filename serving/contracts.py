@@ -29,6 +29,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def _not_padded(text: str) -> str:
+    if text != text.strip():
+        raise ValueError("must not begin or end with a space")
+    return text
+
+
 def _time(value: Any) -> Any:
     """Read a text; what is a time already was made in Python, where JSON has none."""
     if isinstance(value, datetime):
@@ -55,7 +61,8 @@ def _event(value: str) -> str:
     return value
 
 
-Id = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
+Id = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable), AfterValidator(_not_padded)]
+"""As the input contract's ids are: with the spaces around them taken off, two of them could be one."""
 Text = Annotated[str, Field(max_length=256), AfterValidator(_printable)]
 Time = Annotated[datetime, BeforeValidator(_time, json_schema_input_type=datetime), AfterValidator(_within_reach)]
 Money = Annotated[float, Field(ge=-1e12, le=1e12)]

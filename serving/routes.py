@@ -14,6 +14,7 @@ from serving.answers import Answers
 from serving.contracts import (
     ExplainAnswer,
     ExplainRequest,
+    FailedItem,
     MembersRequest,
     ModelAnswer,
     RecommendAnswer,
@@ -59,7 +60,7 @@ def add_member_routes(app: FastAPI, readers: ThreadPoolExecutor, computers: Thre
         pool = readers if body.member_ids else computers
         answer = await run(pool, lambda: answers.score(body, request_id=request_id(request)))
         request.state.tally = Tally.of(answer.results)
-        request.state.keep = all(isinstance(item, ScoredItem) and item.source == "published" for item in answer.results)
+        request.state.keep = all(map(_may_be_kept, answer.results))
         return answer
 
     @app.post("/v1/recommend", responses=documented(*_POSTED, 409), openapi_extra=needs("score"))
@@ -92,7 +93,7 @@ def add_policy_routes(app: FastAPI, readers: ThreadPoolExecutor) -> None:
         return await run(readers, lambda: answers.segments(request_id=request_id(request)))
 
 
-def add_ledger_routes(app: FastAPI, computers: ThreadPoolExecutor) -> None:
+def add_ledger_routes(app: FastAPI, writers: ThreadPoolExecutor) -> None:
     """Add what is written down, and the alerts it raises."""
 
     @app.post("/v1/events", responses=documented(*_POSTED), openapi_extra=needs("write"))
@@ -114,20 +115,20 @@ def add_ledger_routes(app: FastAPI, computers: ThreadPoolExecutor) -> None:
                 alerts_complete=alerts is not None,
             )
 
-        return await run(computers, answer)
+        return await run(writers, answer)
 
     @app.post("/v1/offers", responses=documented(*_POSTED), openapi_extra=needs("write"))
     async def offers(body: OffersRequest, request: Request) -> OffersAnswer:
         """Write down offers, as far as the budget goes."""
         answers = _answers(request)
-        written = await run(computers, lambda: write_offers(answers, body.offers))
+        written = await run(writers, lambda: write_offers(answers, body.offers))
         return OffersAnswer(**_head(answers, request), offers=written)
 
     @app.post("/v1/outcomes", responses=documented(*_POSTED), openapi_extra=needs("write"))
     async def outcomes(body: OutcomesRequest, request: Request) -> OutcomesAnswer:
         """Write down what became of offers."""
         answers = _answers(request)
-        written = await run(computers, lambda: write_outcomes(answers, body.outcomes))
+        written = await run(writers, lambda: write_outcomes(answers, body.outcomes))
         return OutcomesAnswer(**_head(answers, request), outcomes=written)
 
     @app.get("/v1/alerts", responses=documented(422, *ASKED), openapi_extra=needs("score"))
@@ -144,12 +145,17 @@ def add_ledger_routes(app: FastAPI, computers: ThreadPoolExecutor) -> None:
             raised = [_alert(alert) for alert in answers.alerts.after(after, limit)]
             return AlertsAnswer(**_head(answers, request), alerts=raised, next=raised[-1].cursor if raised else after)
 
-        return await run(computers, answer)
+        return await run(writers, answer)
 
 
 async def run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     """Run blocking work off the event loop, in a pool that bounds how much runs at once."""
     return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _may_be_kept(item: ScoredItem | FailedItem) -> bool:
+    """Whether the answer holds until something is published or written, or recommendations are paused."""
+    return isinstance(item, ScoredItem) and item.source == "published" and item.decision.no_offer_reason != "paused"
 
 
 def _members(body: MembersRequest) -> list[str]:

@@ -18,6 +18,7 @@ from serving.keys import KeyStore
 from serving.logs import configure_logging
 from serving.reload import Reloader, Sources, try_out
 from serving.server import KEYS_VARIABLE, NO_KEYS, served
+from serving.threads import share_closely
 
 BENTOML_ANSWERS = ("/livez", "/readyz")
 LONGEST_CALL_SECONDS = 60
@@ -49,6 +50,7 @@ class Winback:
         self._reloader = Reloader(app.state, Sources(programme, bundle_folder, keys))
         try_out(app.state.answers)
         self._reloader.start()
+        share_closely()
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS)

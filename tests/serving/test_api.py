@@ -83,12 +83,20 @@ def test_what_is_not_json_is_malformed(body):
         ("[]", None),
         ('{"member_ids": [1]}', "member_ids.0"),
         ('{"member_ids": [NaN]}', "member_ids.0"),
+        ('{"member_ids": ["a "]}', "member_ids.0"),
+        ('{"member_ids": [" "]}', "member_ids.0"),
     ],
 )
 def test_what_does_not_fit_is_invalid_and_names_its_field(body, field):
     response = score(content=body)
     assert response.status_code == 422
     assert (refusal(response)["code"], refusal(response)["field"]) == ("invalid", field)
+
+
+def test_what_a_caller_sent_is_repeated_in_part_only():
+    response = score(json={"x" * 100_000: 1, "as_of": "y" * 100_000})
+    assert response.status_code == 422
+    assert len(response.content) < 2_000
 
 
 @pytest.mark.parametrize("content_type", ["application/vnd.bentoml+pickle", "text/plain", ""])
@@ -136,6 +144,12 @@ def test_our_own_faults_are_500_and_say_nothing_of_the_inside(fault):
     assert response.status_code == 500
     assert refusal(response)["code"] == "internal"
     assert "secret" not in response.text
+
+
+def test_a_path_that_is_nearly_right_is_not_found_and_leads_nowhere_else():
+    response = call("POST", "/v1/score/", json={"member_ids": ["a"]}, headers={"Host": "elsewhere"})
+    assert response.status_code == 404
+    refusal(response)
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/score", 405), ("GET", "/v2", 404)])

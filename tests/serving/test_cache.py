@@ -22,12 +22,16 @@ class CountingAnswers:
     asked = 0
 
     def __init__(self, source="published"):
-        self.source = source
+        self.source, self.paused = source, False
+
+    def is_paused(self):
+        return self.paused
 
     def score(self, asked, *, request_id):
         self.asked += 1
         where = {"source": self.source, "as_of": "2026-01-05", "computed_at": "2026-01-05T01:00:00+00:00"}
-        results = [ScoredItem(member_id=each, **where, decision=decision(each)) for each in asked.member_ids]
+        said = {"no_offer_reason": "paused"} if self.paused else {}
+        results = [ScoredItem(member_id=each, **where, decision=decision(each, **said)) for each in asked.member_ids]
         return ScoreAnswer(
             request_id=request_id, model_version="m", policy_version=None,
             as_of="2026-01-05", computed_at="2026-01-05T01:00:00+00:00", results=results,
@@ -52,6 +56,15 @@ def test_the_same_question_is_worked_out_once_and_each_answer_has_its_own_reques
     assert again.headers["content-type"] == first.headers["content-type"] == "application/json"
     assert {**again.json(), "request_id": "r1"} == first.json()
     assert other.json()["results"][0]["member_id"] == "b"
+
+
+def test_a_pause_holds_and_ends_for_what_is_kept_from_the_moment_it_is_thrown():
+    app, reasons = application(CountingAnswers()), []
+    for paused in (False, True, True, False):
+        app.state.answers.paused = paused
+        reasons.append(score(app, "r1", "a").json()["results"][0]["decision"]["no_offer_reason"])
+    assert reasons == [None, "paused", "paused", None]
+    assert app.state.answers.asked == 3
 
 
 def test_what_is_answered_from_memory_counts_as_well():
@@ -88,7 +101,7 @@ def test_what_is_written_drops_what_was_kept_before_it_is_acknowledged():
         seen.append(cache.find(QUESTION))
 
     scope = {"type": "http", "method": "POST", "path": "/v1/told", "app": app}
-    asyncio.run(Cached(acknowledging, needs={("POST", "/v1/told"): "write"})(scope, None, send))
+    asyncio.run(Cached(acknowledging, needs={("POST", "/v1/told"): "write"}, readers=None)(scope, None, send))
     assert seen == [None]
 
 
