@@ -17,6 +17,7 @@ from serving.contracts import (
     ErrorAnswer,
     ExplainAnswer,
     ExplainRequest,
+    Features,
     HealthAnswer,
     History,
     ModelAnswer,
@@ -24,6 +25,7 @@ from serving.contracts import (
     RecommendRequest,
     ScoreAnswer,
     ScoreRequest,
+    SegmentsAnswer,
 )
 from serving.ledger_contracts import (
     AlertsAnswer,
@@ -129,6 +131,10 @@ class Client:
         """Return decisions about members from their own rows, computed now; see :meth:`score`."""
         return self.call("POST", "/v1/score", ScoreAnswer, ScoreRequest(histories=list(histories), as_of=as_of))
 
+    def score_features(self, features: Sequence[Features], *, as_of: str | None = None) -> ScoreAnswer:
+        """Return decisions about members from their features, all of the catalogue; see :meth:`score`."""
+        return self.call("POST", "/v1/score", ScoreAnswer, ScoreRequest(features=list(features), as_of=as_of))
+
     def recommend(self, member_ids: Sequence[str]) -> RecommendAnswer:
         """Return what to send to members, if anything, and why or why not; see :meth:`score`."""
         return self.call("POST", "/v1/recommend", RecommendAnswer, RecommendRequest(member_ids=list(member_ids)))
@@ -152,6 +158,10 @@ class Client:
     def alerts(self, after: int = 0) -> AlertsAnswer:
         """Return the alerts raised after a cursor, the ``next`` of the answer before."""
         return self.call("GET", f"/v1/alerts?after={after}", AlertsAnswer)
+
+    def segments(self) -> SegmentsAnswer:
+        """Return what is offered in each policy segment, and what was considered."""
+        return self.call("GET", "/v1/segments", SegmentsAnswer)
 
     def model(self) -> ModelAnswer:
         """Return the model, the policy and the publication that answers come from."""

@@ -1,6 +1,7 @@
 """The client gives typed answers, and asks again where that can help and only there."""
 
 from collections.abc import Callable, Iterator
+from math import isnan
 from typing import Any
 
 import httpx
@@ -8,7 +9,8 @@ import pytest
 from builders import AS_OF, history_of
 
 from serving.client import LONGEST_WAIT_SECONDS, Client, ServiceError
-from serving.contracts import ErrorAnswer, ErrorBody, HealthAnswer, History
+from serving.contracts import ErrorAnswer, ErrorBody, Features, HealthAnswer, History
+from serving.histories import from_histories
 from serving.ledger_contracts import NewOutcome, OutcomesRequest
 
 OUTCOMES = OutcomesRequest(outcomes=[NewOutcome(outcome_id="u1", offer_id="x1", cost_amount=1.5)])
@@ -95,6 +97,8 @@ def test_an_answer_of_another_shape_is_an_error_of_its_own(odd):
     [
         ("/v1/recommend", lambda client: client.recommend(["a"])),
         ("/v1/explain", lambda client: client.explain(["a"])),
+        ("/v1/score", lambda client: client.score_features([Features(member_id="a", values={})])),
+        ("/v1/segments", lambda client: client.segments()),
         ("/v1/alerts?after=7", lambda client: client.alerts(after=7)),
         ("/v1/outcomes", lambda client: client.write_outcomes(OUTCOMES)),
     ],
@@ -115,5 +119,12 @@ def test_it_speaks_with_the_service(service, published):
         assert client.score([known]).results[0].decision == published.records[known]
         history = History.model_validate(history_of(known, published.frames))
         assert client.score_histories([history], as_of=AS_OF).results[0].decision == published.records[known]
+        as_of = published.programme.instant(AS_OF)
+        row = from_histories([history], as_of, published.programme).parts[0].features.iloc[0]
+        values = {name: None if isnan(row[name]) else row[name] for name in row.index.drop(["member_id", "as_of"])}
+        told = Features(member_id=known, values=values)
+        decision = client.score_features([told], as_of=AS_OF).results[0].decision
+        assert decision.reasons == published.records[known].reasons
+        assert client.segments().policy_version == published.policy_table.version
         with pytest.raises(ServiceError, match="has seen what came after"):
             client.score_histories([history], as_of="2025-01-01")
