@@ -24,14 +24,18 @@ def free_port() -> int:
         return port
 
 
+def caller(port: int) -> httpx.Client:
+    """A client to a server of this machine."""
+    return httpx.Client(base_url=f"http://{HOST}:{port}", timeout=60, trust_env=False)
+
+
 @contextmanager
 def answering(arguments: Sequence[str | Path], port: int, log: Path) -> Iterator[httpx.Client]:
     """Yield a client to a server once it is ready; told to end, it must do so, and call that a success."""
-    client = httpx.Client(base_url=f"http://{HOST}:{port}", timeout=60, trust_env=False)
-    with log.open("w") as output, client:
+    with log.open("w") as output, caller(port) as client:
         process = subprocess.Popen(arguments, cwd=log.parent, stdout=output, stderr=subprocess.STDOUT)
         try:
-            _wait_until_ready(client, process, log)
+            wait_until_ready(client, process, log)
             yield client
         finally:
             process.terminate()
@@ -39,7 +43,8 @@ def answering(arguments: Sequence[str | Path], port: int, log: Path) -> Iterator
         assert ended == 0, log.read_text()
 
 
-def _wait_until_ready(client: httpx.Client, process: subprocess.Popen, log: Path) -> None:
+def wait_until_ready(client: httpx.Client, process: subprocess.Popen, log: Path) -> None:
+    """Return once the server answers; fail with its log when it ends before, or takes too long."""
     deadline = time.monotonic() + READY_WITHIN_SECONDS
     while not _is_ready(client):
         assert process.poll() is None, log.read_text()
