@@ -82,7 +82,7 @@ check-airflow: $(STAMP)  ## load deploy/'s DAG with Airflow, in an environment o
 	$(BIN)/uv pip install --quiet --python build/airflow/bin/python "apache-airflow>=3.3,<4"
 	AIRFLOW_HOME=$(CURDIR)/build/airflow/home build/airflow/bin/python deploy/check_airflow.py
 
-bench-service: $(STAMP)  ## the service beside a bare BentoML echo; SOAK_SECONDS=600 of 64 callers
+bench-service: $(STAMP)  ## the service beside a bare BentoML echo; SOAK_SECONDS=600 of 64 callers; SMALL=1 in minutes
 	$(BIN)/python benchmarks/service.py
 
 notebooks: $(STAMP)  ## run the notebooks and keep their outputs

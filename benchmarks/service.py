@@ -1,6 +1,7 @@
 """The service beside a bare BentoML echo of the same payload, in one run; writes results/service.json.
 
-REQUESTS scales every measurement, SOAK_SECONDS is how long 64 callers ask at the end.
+REQUESTS scales every measurement, SOAK_SECONDS is how long 64 callers ask at the end; SMALL=1 tries everything out within
+minutes, and records nothing.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ from serving.registry import resolve_bundle, resolve_policy_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "service.json"
-REQUESTS = int(os.environ.get("REQUESTS", "4000"))
-MEMORY_REQUESTS = int(os.environ.get("MEMORY_REQUESTS", "100000"))
-SOAK_SECONDS = int(os.environ.get("SOAK_SECONDS", "600"))
-MEMBERS, WEEKS, ROUNDS, CALLERS, SOAKERS, IN_ONE_CALL = 3_000, 100, 4, 8, 64, 1_000
+SMALL = bool(os.environ.get("SMALL"))
+MEMBERS = 1_200 if SMALL else 3_000
+REQUESTS = int(os.environ.get("REQUESTS", "200" if SMALL else "4000"))
+MEMORY_REQUESTS = int(os.environ.get("MEMORY_REQUESTS", "2000" if SMALL else "100000"))
+SOAK_SECONDS = int(os.environ.get("SOAK_SECONDS", "5" if SMALL else "600"))
+WEEKS, ROUNDS, CALLERS, SOAKERS, IN_ONE_CALL = 100, 4, 8, 64, 1_000
 WINBACK = str(Path(sys.executable).with_name("winback"))
 
 
@@ -218,7 +221,8 @@ def main() -> None:
         console.print(rows_table("where the time of a history goes", where_time_goes(shop)))
     rows = [asdict(record) for record in records]
     console.print(rows_table("the service", rows))
-    RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    if not SMALL:
+        RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 def answered(ours: Server, shop: Shop) -> bytes:

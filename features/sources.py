@@ -18,6 +18,7 @@ import duckdb
 import ibis
 import ibis.expr.operations as ops
 import pandas as pd
+import pyarrow as pa
 
 from features.canonical import create, create_empty, stage
 from features.checks import Finding, judge, write_aside
@@ -247,11 +248,12 @@ def _lagging(con: duckdb.DuckDBPyConnection) -> list[Finding]:
 
 def _table(backend: ibis.BaseBackend, name: str) -> ibis.Table:
     """Return a canonical table, held against its contract as it is stored."""
-    stored = ibis.Schema.from_pyarrow(backend.con.sql(f"from {name} limit 0").to_arrow_table().schema)
-    _hold_against_contract(name, stored)
+    stored = _held_against_contract(name, backend.con.execute(f"from {name} limit 0").to_arrow_table().schema)
     return ops.DatabaseTable(name, schema=stored, source=backend, namespace=ops.Namespace()).to_expr()
 
 
 @cache
-def _hold_against_contract(name: str, stored: ibis.Schema) -> None:
+def _held_against_contract(name: str, arrow: pa.Schema) -> ibis.Schema:
+    stored = ibis.Schema.from_pyarrow(arrow)
     CONTRACTS[name].canonical.validate(ibis.table(stored, name=name))
+    return stored
