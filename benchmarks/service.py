@@ -1,6 +1,6 @@
 """The service beside a bare BentoML echo of the same payload, in one run; writes results/service.json.
 
-REQUESTS scales every measurement, SOAK_SECONDS is how long 64 callers ask at the end; SMALL=1 tries everything out within
+REQUESTS scales every measurement, SOAK_SECONDS is how long 64 callers ask at the end; SMALL=1 tries everything out in
 minutes, and records nothing.
 """
 

@@ -58,18 +58,18 @@ def judge(staged: Staged, broken: Sequence[Rule]) -> list[Finding]:
     """
     name = staged.name
     bits = " | ".join(f"if({rule.where}, {1 << bit}, 0)" for bit, rule in enumerate(broken))
-    staged.con.execute(
+    staged.con.execute(f"create temp table aside_{name} (row bigint, reason varchar)")
+    created = staged.con.execute(
         f"""create temp table broken_{name} as
-        from (select row, cast({bits} as bigint) as bits from staged_{name} as s) where bits <> 0;
-        create temp table aside_{name} (row bigint, reason varchar)"""
-    )
+        from (select row, cast({bits} as bigint) as bits from staged_{name} as s) where bits <> 0"""
+    ).fetchone()
+    if created == (0,):
+        return []
     found = staged.con.execute(
         f"""select bit, count(*), list(row order by row)[:{_EXAMPLES}]
         from broken_{name}, range({len(broken)}) as r(bit)
         where (bits >> bit) & 1 = 1 group by bit order by bit"""
     ).fetchall()
-    if not found:
-        return []
     _set_aside(staged, broken)
     originals = _originals(staged, {row for _, _, rows in found for row in rows})
     findings, refusals = [], []

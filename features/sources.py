@@ -248,7 +248,7 @@ def _lagging(con: duckdb.DuckDBPyConnection) -> list[Finding]:
 
 def _table(backend: ibis.BaseBackend, name: str) -> ibis.Table:
     """Return a canonical table, held against its contract as it is stored."""
-    stored = _held_against_contract(name, backend.con.execute(f"from {name} limit 0").to_arrow_table().schema)
+    stored = _held_against_contract(name, backend.con.sql(f"from {name} limit 0").to_arrow_table().schema)
     return ops.DatabaseTable(name, schema=stored, source=backend, namespace=ops.Namespace()).to_expr()
 
 

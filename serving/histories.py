@@ -76,7 +76,9 @@ def frames_of(histories: Sequence[History]) -> dict[str, pd.DataFrame]:
 
 def _frame(table: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Lay out rows in the columns of the input contract; a column nobody gave is left out."""
-    columns = CONTRACTS[table].columns
-    frame = pd.DataFrame(rows, columns=[column.name for column in columns])
-    required = [column.name for column in columns if column.required]
-    return frame[[name for name in frame if name in required or frame[name].notna().any()]]
+    given = [
+        column.name
+        for column in CONTRACTS[table].columns
+        if column.required or any(row.get(column.name) is not None for row in rows)
+    ]
+    return pd.DataFrame(rows, columns=given)

@@ -1,7 +1,9 @@
 """The client gives typed answers, and asks again where that can help and only there."""
 
+import re
 from collections.abc import Callable, Iterator
 from math import isnan
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ from serving.contracts import ErrorAnswer, ErrorBody, Features, HealthAnswer, Hi
 from serving.histories import from_histories
 from serving.ledger_contracts import NewOutcome, OutcomesRequest
 
+GUIDE = Path(__file__).parents[2] / "docs" / "crm-integrator.md"
 OUTCOMES = OutcomesRequest(outcomes=[NewOutcome(outcome_id="u1", offer_id="x1", cost_amount=1.5)])
 FINE = HealthAnswer(status="ok", refused=[])
 
@@ -108,6 +111,14 @@ def test_every_call_goes_where_it_belongs_and_may_be_made_again(path, call):
     with pytest.raises(ServiceError):
         service.ask(call)
     assert [request.url.raw_path.decode() for request in service.asked] == [path, path]
+
+
+def test_the_guides_example_runs(service, published, capsys):
+    (code,) = re.findall(r"^```py\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    key = service.headers["Authorization"].removeprefix("Bearer ")
+    exec(code.replace("http://127.0.0.1:3000", str(service.base_url)), {"key": key})
+    sent = published.records["m002"].assigned_incentive
+    assert capsys.readouterr().out.splitlines()[0] == f"m002 is sent {sent}"
 
 
 def test_it_speaks_with_the_service(service, published):

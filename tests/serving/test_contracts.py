@@ -47,6 +47,8 @@ def test_an_amount_may_be_a_whole_number():
         ({"member_ids": ["x" * 129]}, "member_ids.0"),
         ({"member_ids": ["a\x00b"]}, "member_ids.0"),
         ({"member_ids": ["\ud800"]}, "member_ids.0"),
+        ({"histories": [history(), history(member_id="m1 ")]}, "histories.1.member_id"),
+        (order(order_id=" o1"), "histories.0.orders.0.order_id"),
         ({"member_ids": ["a"], "as_of": "2026-01-05"}, ""),
         ({"members": ["a"]}, "members"),
         ({"histories": [history()], "as_of": "soon"}, "as_of"),
