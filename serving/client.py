@@ -19,7 +19,6 @@ from serving.contracts import (
     ExplainRequest,
     Features,
     HealthAnswer,
-    History,
     ModelAnswer,
     RecommendAnswer,
     RecommendRequest,
@@ -36,6 +35,7 @@ from serving.ledger_contracts import (
     OutcomesAnswer,
     OutcomesRequest,
 )
+from serving.rows import History
 
 A = TypeVar("A", bound=BaseModel)
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from features.schemas import EVENTS
 from serving.bundle import Evidence
 from serving.records import AssignedBy, DecisionRecord, NoOfferReason, Probability, Strict
+from serving.rows import History, Id, within_reach
 
 MAX_ITEMS = 1_000
-MAX_ROWS = 20_000
 MAX_FEATURES = 1_000
-EARLIEST, LATEST = datetime(1970, 1, 2), datetime(2200, 1, 1)
 
 ItemErrorCode = Literal["unknown_member", "not_eligible", "no_history", "duplicate_member", "invalid_history"]
 ComputeErrorCode = Literal["invalid_features", "not_recomputed"]
@@ -23,150 +21,9 @@ Source = Literal["published", "recomputed", "computed"]
 MAX_REASONS = 10
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must consist of printable characters")
-    return text
-
-
-def _not_padded(text: str) -> str:
-    if text != text.strip():
-        raise ValueError("must not begin or end with a space")
-    return text
-
-
-def _time(value: Any) -> Any:
-    """Read a text; what is a time already was made in Python, where JSON has none."""
-    if isinstance(value, datetime):
-        return value
-    if not isinstance(value, str):
-        raise ValueError("must be an ISO 8601 time such as 2026-01-31T12:00:00")
-    return datetime.fromisoformat(value)
-
-
 def _iso(text: str) -> str:
-    _within_reach(datetime.fromisoformat(text))
+    within_reach(datetime.fromisoformat(text))
     return text
-
-
-def _within_reach(value: datetime) -> datetime:
-    if not EARLIEST <= value.replace(tzinfo=None) < LATEST:
-        raise ValueError(f"must lie between {EARLIEST.date()} and {LATEST.date()}")
-    return value
-
-
-def _event(value: str) -> str:
-    if value not in EVENTS:
-        raise ValueError(f"must be one of {', '.join(EVENTS)}")
-    return value
-
-
-Id = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable), AfterValidator(_not_padded)]
-"""As the input contract's ids are: with the spaces around them taken off, two of them could be one."""
-Text = Annotated[str, Field(max_length=256), AfterValidator(_printable)]
-Time = Annotated[datetime, BeforeValidator(_time, json_schema_input_type=datetime), AfterValidator(_within_reach)]
-Money = Annotated[float, Field(ge=-1e12, le=1e12)]
-Event = Annotated[str, Field(json_schema_extra={"enum": list(EVENTS)}), AfterValidator(_event)]
-
-
-class OrderRow(Strict):
-    """An order or a return, as in the input contract."""
-
-    order_id: Id
-    ordered_at: Time
-    net_amount: Money
-    margin_amount: Money | None = None
-    discount_amount: Money | None = None
-    is_return: bool | None = None
-    return_of: Id | None = None
-    channel: Text | None = None
-    store_id: Id | None = None
-    recorded_at: Time | None = None
-
-
-class ProductRow(Strict):
-    """A product of the order it comes with."""
-
-    product_id: Id
-    line_id: Id | None = None
-    category: Text | None = None
-    quantity: Money | None = None
-    net_amount: Money | None = None
-    discount_amount: Money | None = None
-
-
-class OrderLineRow(ProductRow):
-    """A product of an order, as in the input contract."""
-
-    order_id: Id
-
-
-class EventRow(Strict):
-    """Something the member did or was sent, in the event vocabulary."""
-
-    occurred_at: Time
-    event: Event
-    event_id: Id | None = None
-    channel: Text | None = None
-    amount: Money | None = None
-    order_id: Id | None = None
-    recorded_at: Time | None = None
-
-
-class OfferRow(Strict):
-    """An offer the member got, or was kept from as control, as in the input contract."""
-
-    offer_id: Id
-    incentive_id: Id
-    assigned_at: Time
-    campaign_id: Id | None = None
-    channel: Text | None = None
-    propensity: Annotated[float, Field(gt=0, le=1)] | None = None
-    cost_amount: Money | None = None
-    redeemed_at: Time | None = None
-    policy_segment: Text | None = None
-    probabilities: Annotated[str, Field(max_length=2000)] | None = None
-    recorded_at: Time | None = None
-
-
-class ContactRow(Strict):
-    """Consent for one channel, as in the input contract."""
-
-    channel: Text
-    consent: bool
-    updated_at: Time | None = None
-
-
-class MemberRow(Strict):
-    """What is known of the member, as in the input contract."""
-
-    joined_at: Time | None = None
-    language: Text | None = None
-    birth_year: Annotated[int, Field(ge=1850, le=2200)] | None = None
-    gender: Text | None = None
-    channel: Text | None = None
-    region: Text | None = None
-    name: Text | None = None
-    recorded_at: Time | None = None
-
-
-class History(Strict):
-    """Everything known of one member: the rows the weekly job would read from the programme's tables."""
-
-    member_id: Id
-    orders: list[OrderRow] = Field(default_factory=list, max_length=MAX_ROWS)
-    order_lines: list[OrderLineRow] = Field(default_factory=list, max_length=MAX_ROWS)
-    events: list[EventRow] = Field(default_factory=list, max_length=MAX_ROWS)
-    offers: list[OfferRow] = Field(default_factory=list, max_length=MAX_ROWS)
-    contacts: list[ContactRow] = Field(default_factory=list, max_length=MAX_ROWS)
-    member: MemberRow | None = None
-
-    @model_validator(mode="after")
-    def _lines_of_own_orders(self) -> Self:
-        own = {order.order_id for order in self.orders}
-        if foreign := next((line.order_id for line in self.order_lines if line.order_id not in own), None):
-            raise ValueError(f"an order line belongs to order {foreign!r}, which is not in the history")
-        return self
 
 
 class Features(Strict):

@@ -12,8 +12,9 @@ from features.errors import InputError
 from features.programme import Programme
 from features.schemas import CONTRACTS
 from features.sources import Loaded, tables_from_frames
-from serving.contracts import History, ItemError
+from serving.contracts import ItemError
 from serving.known import Known, from_tables, nothing_known
+from serving.rows import History
 
 ROWS_OF_MEMBERS = ("orders", "events", "offers", "contacts")
 

@@ -6,18 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from serving.contracts import (
-    MAX_ITEMS,
-    Answer,
-    EventRow,
-    Id,
-    ItemError,
-    OfferRow,
-    OrderRow,
-    ProductRow,
-    Time,
-)
+from serving.contracts import MAX_ITEMS, Answer, ItemError
 from serving.records import Probability, Strict
+from serving.rows import EventRow, Id, OfferRow, OrderRow, ProductRow, Time
 
 MAX_LINES = 500
 

@@ -13,7 +13,7 @@ from serving.alerts import Alerts
 from serving.approvals import Approvals
 from serving.board import Board
 from serving.bundle import ModelBundle, PolicyTable
-from serving.contracts import Features, History, ItemError, MembersRequest, Source
+from serving.contracts import Features, ItemError, MembersRequest, Source
 from serving.histories import from_histories
 from serving.known import Known, from_features
 from serving.ledger import Ledger
@@ -22,6 +22,7 @@ from serving.pause import Switch
 from serving.published_history import PublishedHistory
 from serving.recompute import Recomputer
 from serving.records import DecisionRecord
+from serving.rows import History
 from serving.store import Publication, Store
 
 T = TypeVar("T")

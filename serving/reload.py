@@ -19,13 +19,13 @@ from starlette.datastructures import State
 from features.programme import Programme
 from serving.answers import Answers
 from serving.cache import AnswerCache
-from serving.contracts import History
 from serving.database import StoreError
 from serving.envelope import Surroundings
 from serving.histories import from_histories
 from serving.keys import KeyStore
 from serving.known import decide_known
 from serving.registry import Stamp, bundle_stamp, policy_stamp, resolve_bundle, resolve_policy_table
+from serving.rows import History
 
 What = Literal["model", "policy", "keys"]
 

@@ -11,9 +11,10 @@ import pytest
 from builders import AS_OF, history_of
 
 from serving.client import LONGEST_WAIT_SECONDS, Client, ServiceError
-from serving.contracts import ErrorAnswer, ErrorBody, Features, HealthAnswer, History
+from serving.contracts import ErrorAnswer, ErrorBody, Features, HealthAnswer
 from serving.histories import from_histories
 from serving.ledger_contracts import NewOutcome, OutcomesRequest
+from serving.rows import History
 
 GUIDE = Path(__file__).parents[2] / "docs" / "crm-integrator.md"
 OUTCOMES = OutcomesRequest(outcomes=[NewOutcome(outcome_id="u1", offer_id="x1", cost_amount=1.5)])

@@ -9,10 +9,11 @@ from features.errors import InputError, RefusedError
 from features.programme import Eligible
 from features.sources import load_tables
 from serving.answers import Answers
-from serving.contracts import History, ItemError, ScoreRequest
+from serving.contracts import ItemError, ScoreRequest
 from serving.decisions import decide_members
 from serving.histories import frames_of, from_histories
 from serving.known import decide_known
+from serving.rows import History
 
 JOINED = {"member_id": "joined", "member": {"joined_at": "2025-03-01T00:00:00"}}
 STRANGER = {"member_id": "stranger", "events": [{"occurred_at": "2025-12-01T10:00:00", "event": "visit"}]}
