@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from web import application, request
 
 from features.programme import State, Tier
-from serving import contracts
+from serving import contracts, rows
 from serving.answers import Answers, open_answers
 from serving.api import build_api
 from serving.batch import score_programme
@@ -117,9 +117,9 @@ def test_no_reason_is_explained_that_is_not_given():
 
 
 def test_the_limits_are_those_of_the_contract():
-    limits = (MAX_BODY_BYTES, contracts.MAX_ITEMS, contracts.MAX_ROWS)
+    limits = (MAX_BODY_BYTES, contracts.MAX_ITEMS, rows.MAX_ROWS)
     assert [limit for limit in limits if f"| {limit:,}" not in PAGE] == []
-    assert f"from {contracts.EARLIEST.date()}, before {contracts.LATEST.date()}" in PAGE
+    assert f"from {rows.EARLIEST.date()}, before {rows.LATEST.date()}" in PAGE
 
 
 def test_its_questions_are_answered_as_shown(published):
