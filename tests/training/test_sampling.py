@@ -90,24 +90,25 @@ def test_equal_weights_keep_every_row(members):
 
 @pytest.mark.long
 def test_of_a_simulated_programme_a_sample_teaches_what_all_members_do():
-    """Half of the rows: the back-test's metrics and totals hold, and every total over a sample is near the truth."""
+    """Half of the rows give the same totals and the same loss, and totals over a sample are near the truth."""
     whole = load_programme(Path(__file__).parents[2] / "programme.toml")
-    frames = simulate(6_000, 90, 5, programme=whole, experiment=Experiment(weeks=8)).tables
+    frames = simulate(4_000, 90, 5, programme=whole, experiment=Experiment(weeks=8)).tables
     loaded = tables_from_frames(whole, **frames)
     as_of = days_after(known_until(loaded.data_until, whole), -longest_horizon(whole), whole)
     full = rehearse(loaded, as_of, whole)
     most = sum(len(each.features) for each in full.snapshots) // 2
     fewer = whole.model_copy(update={"training": whole.training.model_copy(update={"most_rows": most})})
     sampled = rehearse(loaded, as_of, fewer)
+    rows = [sum(len(each.features) for each in of.snapshots) for of in (full, sampled)]
+    assert rows[1] < 0.55 * rows[0]
     for every, some in zip(full.snapshots, sampled.snapshots, strict=True):
-        assert len(some.features) < 0.75 * len(every.features)
-        for of in ("value", "churned"):
-            assert some.total(some.labels[of]) == pytest.approx(every.labels[of].sum(), rel=0.05)
+        for label in ("value", "churned"):
+            assert some.total(some.labels[label]) == pytest.approx(every.labels[label].sum(), rel=0.1)
     scores = [score(each.now.features, each.training.bundle) for each in (full, sampled)]
     totals = [each["expected_value"].sum() for each in scores]
     shares = [each["churn_probability"].mean() for each in scores]
     churned = full.happened["churned"]
     losses = [churn_metrics(churned, each["churn_probability"])["log_loss"] for each in scores]
-    assert totals[1] == pytest.approx(totals[0], rel=0.03)
+    assert totals[1] == pytest.approx(totals[0], rel=0.05)
     assert shares[1] == pytest.approx(shares[0], abs=0.01)
     assert losses[1] == pytest.approx(losses[0], abs=0.01)
