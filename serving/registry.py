@@ -42,11 +42,11 @@ Stamp = tuple[tuple[int, int, int] | None, ...]
 
 @dataclass(frozen=True)
 class Version:
-    """A registered model: its number, what was decided about it (see :func:`note`), and the model itself."""
+    """A registered model: its number, what was decided about it (see :func:`note`), and the model unless it is lost."""
 
     number: int
     notes: Mapping[str, str]
-    bundle: ModelBundle
+    bundle: ModelBundle | None
     is_champion: bool
 
 
@@ -214,11 +214,11 @@ def version_numbers(programme: Programme) -> list[int]:
 
 
 def latest_versions(programme: Programme, latest: int) -> list[Version]:
-    """Return the registered versions, the newest first, the champion among them; none where MLflow cannot be asked."""
+    """Return the latest registered versions and the champion, the newest first; none where there is no registry."""
     champion, numbers = champion_number(programme), version_numbers(programme)
     wanted = {*numbers[-latest:], champion} - {None}
     return [
-        Version(number, notes(programme, number), load_version(programme, number), is_champion=number == champion)
+        Version(number, notes(programme, number), _kept(programme, number), is_champion=number == champion)
         for number in sorted(filter(None, wanted), reverse=True)
     ]
 
@@ -258,6 +258,13 @@ def load_version(programme: Programme, number: int) -> ModelBundle:
     except (mlflow.MlflowException, OSError) as error:
         raise RefusedError(f"version {number} of model {name!r} has lost its files: {error}") from error
     return load_bundle(Path(source) / "data" / "bundle")
+
+
+def _kept(programme: Programme, number: int) -> ModelBundle | None:
+    try:
+        return load_version(programme, number)
+    except RefusedError:
+        return None
 
 
 def _refuse_foreign(what: str, owner: str, programme: Programme, *, again: str) -> None:

@@ -25,6 +25,7 @@ from serving.known import decide_known
 from serving.ledger_writing import catch_up
 from serving.lookup import utc_now
 from serving.records import DecisionRecord
+from serving.segments import POLICY_SEGMENTS
 from serving.store import Listed
 
 ALERTS = 20
@@ -59,7 +60,8 @@ def segments(visit: Visit) -> Page:
     """Show what is offered in each policy segment, and what was considered."""
     policy = visit.answers.segments(request_id=visit.request_id)
     considered = [each for segment in policy.segments for each in segment.considered]
-    return Page("segments.html.j2", shown={"policy": policy, "reach": _reach(considered)})
+    ordered = sorted(policy.segments, key=lambda segment: POLICY_SEGMENTS.index(segment.policy_segment))
+    return Page("segments.html.j2", shown={"policy": policy, "segments": ordered, "reach": _reach(considered)})
 
 
 def member(visit: Visit) -> Page:

@@ -231,6 +231,16 @@ def test_models_are_told_with_what_was_decided_about_them(house, weekly):
     assert weekly.bundle.version in page
 
 
+def test_a_model_that_lost_its_files_is_still_told_of(house, monkeypatch):
+    def lost(programme: Programme, number: int) -> None:
+        raise RefusedError(f"version {number} has lost its files")
+
+    monkeypatch.setattr(registry, "load_version", lost)
+    page = house.visit("score").get("/console/models").text
+    assert "Version 1 · champion<" in page
+    assert "Its files are lost" in page
+
+
 def test_a_model_from_a_folder_is_told_of_without_a_registry(waiting):
     assert registry.version_numbers(waiting.app.state.answers.programme) == []
     page = waiting.visit("score").get("/console/models").text
