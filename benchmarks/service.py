@@ -187,7 +187,7 @@ def where_time_goes(shop: Shop, calls: int = 20) -> list[dict[str, Any]]:
 
     def call() -> None:
         asked = ScoreRequest.model_validate_json(body)
-        decide_known(from_histories(asked.histories or (), as_of, programme), bundle, policy, programme)
+        decide_known(from_histories(asked.histories or (), as_of, programme), bundle, policy, programme, None)
 
     call()
     profile = cProfile.Profile()

@@ -314,6 +314,20 @@ class Guardrails(Settings):
         return self
 
 
+class Phases(Settings):
+    """What share of a planned budget goes to which phase of a campaign."""
+
+    test: Share = Field(0.1, description="first, to members drawn by lot")
+    burst: Share = Field(0.7, description="then to those who bring most per unit of cost")
+    tail: Share = Field(0.2, description="last, to the others")
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Phases:
+        if abs(self.test + self.burst + self.tail - 1) > 1e-9:
+            raise ValueError("test, burst and tail must add up to 1")
+        return self
+
+
 class Training(Settings):
     """How models are fitted. One default for every programme."""
 
@@ -381,6 +395,7 @@ class Programme(Settings):
     personas: tuple[Persona, ...] = ()
     incentives: tuple[Incentive, ...] = ()
     guardrails: Guardrails = Guardrails()
+    phases: Phases = Phases()
     training: Training = Training()
     service: Service = Service()
     output: Output = Output()

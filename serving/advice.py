@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from features.programme import Guardrails, Programme
+from features.programme import Programme
 from serving.assignment import assign
-from serving.bundle import Advantage, Effect, Evidence, PolicyTable
+from serving.bundle import PolicyTable
 from serving.guardrails import Permits, permits
 from serving.incentives import named_arms
-from serving.policy import best_bets, effective_by_cost, with_upgrade
+from serving.options import RECOMMENDED, options, worth_sending
+from serving.ration import Ration, within
 
 _ADVICE: Final = {
     "advised_arm": "str",
@@ -24,6 +24,13 @@ _ADVICE: Final = {
     "expected_recall_high": "float64",
     "evidence": "str",
     "no_offer_reason": "str",
+}
+_TOLD: Final = {
+    "arm": "advised_arm",
+    "cost": "expected_cost",
+    "recall": "expected_recall",
+    "recall_low": "expected_recall_low",
+    "recall_high": "expected_recall_high",
 }
 
 
@@ -35,6 +42,7 @@ def decide(
     as_of: datetime,
     contacts: pd.DataFrame | None,
     unsubscribed: pd.DataFrame | None = None,
+    ration: Ration | None = None,
 ) -> pd.DataFrame:
     """Recommend and assign an incentive, or nothing and why, to every member.
 
@@ -52,6 +60,9 @@ def decide(
         Instant of the decision, naive UTC.
     contacts, unsubscribed
         As in :func:`serving.consent.consenting`.
+    ration
+        What set-up costs and a budget leave; ``None`` where they take nothing. Who gets nothing for want of budget is
+        assigned nothing by exploration either.
 
     Returns
     -------
@@ -61,13 +72,23 @@ def decide(
         decided), ``evidence``, ``no_offer_reason`` (the first that applies), ``assigned_incentive`` with
         ``assigned_channel`` and ``assigned_cost``, and the other columns of :func:`serving.assignment.assign`.
     """
-    allowed = permits(members, policy, programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
-    advice = advise(members, allowed, policy, programme)
-    lapsed = members["policy_segment"].notna().to_numpy()
+    allowed = permits(
+        members,
+        policy,
+        programme,
+        as_of=as_of,
+        contacts=contacts,
+        unsubscribed=unsubscribed,
+        closed=ration.closed if ration else (),
+    )
+    advice = advise(members, allowed, policy, programme, ration)
+    takes_part = members["policy_segment"].notna() & (advice["no_offer_reason"] != "budget").fillna(True)
     assigned = assign(
         members["member_id"],
         advised=advice["advised_arm"],
-        may_get=pd.DataFrame(allowed.may_get & lapsed[:, None], index=members.index, columns=list(allowed.arms)),
+        may_get=pd.DataFrame(
+            allowed.may_get & takes_part.to_numpy()[:, None], index=members.index, columns=list(allowed.arms)
+        ),
         last_assignment_days=members["last_assignment_days"],
         as_of=programme.local_date(as_of),
         guardrails=programme.guardrails,
@@ -87,71 +108,44 @@ def decide(
     )
 
 
-def advise(members: pd.DataFrame, allowed: Permits, policy: PolicyTable | None, programme: Programme) -> pd.DataFrame:
+def advise(
+    members: pd.DataFrame, allowed: Permits, policy: PolicyTable | None, programme: Programme, ration: Ration | None
+) -> pd.DataFrame:
     """Return, in the index of ``members``, the advised arm and what it is expected to do, or why there is none."""
     segments = members["policy_segment"]
-    parts = [_nothing(members.index[segments.isna()], reason="not_lapsed", evidence="none")]
-    for segment in sorted(segments.dropna().unique()):
-        rows = np.flatnonzero(segments == segment)
-        parts.append(_advise_in(segment, members.index[rows], rows, allowed, policy, programme))
-    return pd.concat(parts).reindex(index=members.index, columns=list(_ADVICE)).astype(_ADVICE)
+    reason, evidence = _grounds(segments, allowed, policy, programme)
+    if policy is None:
+        advice = pd.DataFrame(index=members.index)
+    else:
+        offered = options(segments, allowed.may_get, policy, programme)
+        place = offered.place[:, RECOMMENDED]
+        if ration is not None and ration.limit is not None:
+            place, missed = within(offered, members, ration, ration.limit, programme.guardrails.seed)
+            reason = np.where(missed == "", reason, missed)
+        told = offered.told.rename(columns=_TOLD).reindex(place)
+        advice = told.set_axis(members.index)
+    advice = advice.assign(evidence=evidence, no_offer_reason=pd.Series(reason, members.index).replace("", None))
+    return advice.reindex(columns=list(_ADVICE)).astype(_ADVICE)
 
 
-def _advise_in(
-    segment: str,
-    index: pd.Index,
-    rows: np.ndarray,
-    allowed: Permits,
-    policy: PolicyTable | None,
-    programme: Programme,
-) -> pd.DataFrame:
-    if policy is None or segment not in policy.choices:
-        return _nothing(index, reason="insufficient_evidence", evidence="none")
-    effects = [effect for effect in policy.effects if effect.policy_segment == segment]
-    proven = effective_by_cost(effects, programme.arms)
-    ranked = proven or best_bets(effects, programme.arms)
-    if not ranked:
-        reason = policy.choices[segment].reason or "insufficient_evidence"
-        return _nothing(index, reason=reason, evidence=policy.evidence)
-    columns = [allowed.arms.index(effect.incentive_id) for effect in ranked]
-    advantages = [advantage for advantage in policy.advantages if advantage.policy_segment == segment]
-    best = _best(ranked, allowed.may_get[rows][:, columns], advantages, programme.guardrails)
-    offers = _offers(ranked).iloc[best].set_index(index)
-    first = pd.Series(allowed.first_bite(columns)[rows], index=index, dtype="str")
-    free = first == ""
-    advice: pd.DataFrame = offers.where(free)
-    return advice.assign(evidence=policy.evidence if proven else "bet", no_offer_reason=first.mask(free))
-
-
-def _best(
-    ranked: Sequence[Effect], possible: np.ndarray, advantages: Sequence[Advantage], guardrails: Guardrails
-) -> np.ndarray:
-    """Choose for each member among what is possible; return places in ``ranked``, the first for want of any."""
-    kinds, kind = np.unique(possible, axis=0, return_inverse=True)
-    chosen = np.zeros(len(kinds), dtype=int)
-    for number, one in enumerate(kinds):
-        places = np.flatnonzero(one)
-        if len(places):
-            choice = with_upgrade([ranked[int(place)] for place in places], advantages, guardrails)
-            chosen[number] = ranked.index(choice)
-    return chosen[kind]
-
-
-def _offers(effects: Sequence[Effect]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "advised_arm": effect.incentive_id,
-            "expected_cost": effect.cost_per_member,
-            "expected_recall": effect.recall.value,
-            "expected_recall_low": effect.recall.simultaneous_low,
-            "expected_recall_high": effect.recall.simultaneous_high,
-        }
-        for effect in effects
-    )
-
-
-def _nothing(index: pd.Index, *, reason: str, evidence: Evidence) -> pd.DataFrame:
-    return pd.DataFrame({"evidence": evidence, "no_offer_reason": reason}, index=index)
+def _grounds(
+    segments: pd.Series, allowed: Permits, policy: PolicyTable | None, programme: Programme
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tell for every member why nothing is advised, '' where something is, and what that rests on."""
+    reason = np.where(segments.isna(), "not_lapsed", "insufficient_evidence").astype(object)
+    evidence = np.full(len(segments), "none", dtype=object)
+    codes, names = pd.factorize(segments)
+    for number, segment in enumerate(names):
+        if policy is None or segment not in policy.choices:
+            continue
+        rows = np.flatnonzero(codes == number)
+        ranked = worth_sending(segment, policy, programme)
+        evidence[rows] = "bet" if ranked and ranked[0].verdict == "bet" else policy.evidence
+        if ranked:
+            reason[rows] = allowed.first_bite(rows, [allowed.arms.index(effect.incentive_id) for effect in ranked])
+        else:
+            reason[rows] = policy.choices[segment].reason or "insufficient_evidence"
+    return reason, evidence
 
 
 def _cost_of(arms: pd.Series, allowed: Permits) -> pd.Series:

@@ -146,7 +146,7 @@ class Answers(Lookup):
 
     def _decided(self, request: MembersRequest, reasons: int = REASONS) -> tuple[Head, list[Asked[DecisionRecord]]]:
         def say(known: Known) -> Mapping[str, DecisionRecord | ItemError]:
-            return decide_known(known, self.bundle, self.policy_table, self.programme, reasons=reasons)
+            return decide_known(known, self.bundle, self.policy_table, self.programme, self.ration(), reasons=reasons)
 
         if request.member_ids is None:
             head, asked = self._of_sent(request, say)

@@ -42,7 +42,19 @@ def in_holdout(member_ids: Iterable[str], *, as_of: date, share: float, seed: st
     numpy.ndarray
         One boolean per member, in the order given.
     """
-    return _draws(f"{seed}|{as_of.year}Q{_quarter(as_of)}|", member_ids) < share
+    return lots(f"{seed}|{as_of.year}Q{_quarter(as_of)}|", member_ids) < share
+
+
+def lots(salt: str, member_ids: Iterable[str]) -> np.ndarray:
+    """Return numbers in [0, 1) that only the salt and each member decide."""
+    salted = hashlib.sha256(salt.encode())
+
+    def draw(member_id: str) -> float:
+        hasher = salted.copy()
+        hasher.update(member_id.encode())
+        return int.from_bytes(hasher.digest()[:8], "big") / 2**64
+
+    return np.fromiter(map(draw, member_ids), dtype=np.float64)
 
 
 def assign(
@@ -93,7 +105,7 @@ def assign(
     first = (1 - held_share) * by_lot + held_share * nothing
     chances = np.where(is_known[:, None], np.where(held[:, None], nothing, by_lot), first)
 
-    draws = _draws(f"{guardrails.seed}|{as_of.isoformat()}|", member_ids)
+    draws = lots(f"{guardrails.seed}|{as_of.isoformat()}|", member_ids)
     explores = draws >= 1 - share
     chosen = np.where(explores, _nth_option(options, (draws - (1 - share)) / (share or 1)), advice)
     chosen = np.where(held, CONTROL, chosen)
@@ -139,15 +151,3 @@ def _quarter(day: date) -> int:
 
 def _days_into_quarter(day: date) -> int:
     return (day - date(day.year, 3 * _quarter(day) - 2, 1)).days
-
-
-def _draws(salt: str, member_ids: Iterable[str]) -> np.ndarray:
-    """Return numbers in [0, 1) that only the salt and each member decide."""
-    salted = hashlib.sha256(salt.encode())
-
-    def draw(member_id: str) -> float:
-        hasher = salted.copy()
-        hasher.update(member_id.encode())
-        return int.from_bytes(hasher.digest()[:8], "big") / 2**64
-
-    return np.fromiter(map(draw, member_ids), dtype=np.float64)

@@ -29,6 +29,7 @@ from serving.locks import only_run
 from serving.parts import Parts, Span, spans, written
 from serving.pause import is_paused
 from serving.published_history import publish_history, unpublished
+from serving.rationing import ration
 from serving.registry import record_run, resolve_bundle, resolve_policy_table
 from serving.runs import Chunk, Pins
 from serving.store import Store, open_store
@@ -64,6 +65,7 @@ class Job:
             "chunk_rows": self.chunk_rows,
             "engine": self.engine,
             "paused": terms.paused,
+            "ration": terms.ration.model_dump_json() if terms.ration else None,
             "threads": terms.programme.training.threads,
             **{name: version(name) for name in ("winback", "duckdb", "lightgbm", "numpy")},
         }
@@ -74,6 +76,7 @@ def score_programme(
     out: Path,
     *,
     as_of: date | str | None = None,
+    budget: float | None = None,
     bundle_folder: Path | None = None,
     loaded: Loaded | None = None,
     chunk_rows: int = CHUNK_ROWS,
@@ -91,6 +94,8 @@ def score_programme(
         Folder of the Parquet files, one folder per as_of in it.
     as_of
         Date or time, local unless it says otherwise; None means the day after the last row.
+    budget
+        What all recommended may be expected to cost, set-up included; None means no limit.
     bundle_folder
         A model bundle; None means the registry's champion.
     loaded
@@ -125,7 +130,10 @@ def score_programme(
         when = as_of_or_next_day(programme, as_of, loaded.data_until)
         refuse_unfit(bundle, programme, when)
         refuse_later_effects(policy_table, programme, when)
-        terms = Terms(when, bundle, policy_table, programme, is_paused(programme))
+        left = ration(
+            loaded.tables, when, bundle, policy_table, programme, budget=budget, chunk_rows=chunk_rows, step=step
+        )
+        terms = Terms(when, bundle, policy_table, programme, is_paused(programme), left)
         job = Job(loaded, terms, chunk_rows, engine)
         file = out / f"as_of={job.day.isoformat()}" / "decisions.parquet"
         shared = scratch or programme.path("var") / f"{programme.output.model}.spark"
@@ -141,6 +149,7 @@ def _run(job: Job, decide_spans: DecideSpans, store: Store, file: Path, step: St
         policy_version=terms.policy_table.version if terms.policy_table else None,
         pins=job.pins,
         read_at=job.loaded.read_at,
+        ration=terms.ration,
     )
     run = started.publication_id
     parts = Parts(terms.programme.path("var") / f"{terms.programme.output.model}.parts", run)
@@ -181,7 +190,7 @@ def publish(job: Job, store: Store, run: int, parts: Parts, chunks: list[Chunk],
     """Join the parts, then switch store and file over, and clear away what they replace."""
     unseen = parts.join(file)
     terms, programme = job.terms, job.terms.programme
-    summary = summarise(programme, job.loaded, job.day, terms.bundle, terms.policy_table, chunks, unseen, file=file)
+    summary = summarise(job.loaded, terms, chunks, unseen, file=file)
     publish_history(job.loaded, programme)
     store.publish(run)
     with written(file):

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 NOTHING: Final = -1
+SMALLEST_COST: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -26,20 +27,32 @@ class Steps:
         Who would move to what.
     cost, value
         Beyond the step before; value per cost never rises from one step to the next.
+    lot
+        The member's; of steps with the same value per cost it rises.
     """
 
     member: np.ndarray
     candidate: np.ndarray
     cost: np.ndarray
     value: np.ndarray
+    lot: np.ndarray
 
     def within(self, budget: float) -> int:
         """Count the first steps a budget pays for."""
         return int(np.searchsorted(np.cumsum(self.cost), budget * (1 + 1e-12), side="right"))
 
-    def multiplier(self, taken: int) -> float:
-        """Value that one more unit of budget would bring once so many steps are taken; 0 where nothing is left."""
-        return float(self.value[taken] / self.cost[taken]) if taken < len(self.cost) else 0.0
+    def limit(self, taken: int) -> tuple[float, float]:
+        """Return value per cost, and lot, of the first step not taken; 0 where nothing is left."""
+        return (float(self._slope[taken]), float(self.lot[taken])) if taken < len(self.cost) else (0.0, 0.0)
+
+    def beyond(self, multiplier: float, lots_below: float) -> int:
+        """Count the first steps with more value per cost than a limit, or just as much and a lot below it."""
+        slope = self._slope
+        return int(((slope > multiplier) | ((slope == multiplier) & (self.lot < lots_below))).sum())
+
+    @property
+    def _slope(self) -> np.ndarray:
+        return np.asarray(self.value / self.cost)
 
     def choices(self, taken: int, members: int) -> np.ndarray:
         """Return each member's candidate after so many steps, `NOTHING` for those who get none."""
@@ -48,15 +61,18 @@ class Steps:
         return chosen
 
 
-def frontier_steps(*, cost: np.ndarray, value: np.ndarray) -> Steps:
+def frontier_steps(*, cost: np.ndarray, value: np.ndarray, lot: np.ndarray) -> Steps:
     """Find all members' frontiers.
 
     Parameters
     ----------
     cost, value
         One row per member, one column per candidate; value after cost. Candidates a member may not get have no value
-        (NaN). Costs are positive.
+        (NaN). No cost is taken to be below `SMALLEST_COST`.
+    lot
+        One number per member, which decides between steps with the same value per cost.
     """
+    cost = np.maximum(cost, SMALLEST_COST)
     members, candidates = value.shape
     at_cost, at_value = np.zeros(members), np.zeros(members)
     found: list[tuple[np.ndarray, ...]] = []
@@ -74,7 +90,7 @@ def frontier_steps(*, cost: np.ndarray, value: np.ndarray) -> Steps:
         at_cost[moving], at_value[moving] = new_cost, new_value
     if not found:
         nobody = np.zeros(0, dtype=int)
-        return Steps(nobody, nobody, np.zeros(0), np.zeros(0))
+        return Steps(nobody, nobody, *np.zeros((3, 0)))
     member, candidate, step_cost, step_value = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.argsort(-step_value / step_cost, kind="stable")
-    return Steps(member[order], candidate[order], step_cost[order], step_value[order])
+    order = np.lexsort((lot[member], -step_value / step_cost))
+    return Steps(member[order], candidate[order], step_cost[order], step_value[order], lot[member][order])

@@ -130,6 +130,9 @@ def score(
     programme: ProgrammeOption = PROGRAMME_FILE,
     as_of: AsOfOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the decisions, partitioned by as_of.")] = DECISIONS_FOLDER,
+    budget: Annotated[
+        float | None, typer.Option(min=0, help="What all recommended may be expected to cost, set-up included.")
+    ] = None,
     bundle: BundleOption = None,
     engine: Annotated[str, typer.Option(help="duckdb, or a Spark master: local[*], spark://host:7077.")] = "duckdb",
     scratch: Annotated[
@@ -143,7 +146,9 @@ def score(
     def job(settings: Programme, step: Step) -> JobResult:
         from serving import jobs
 
-        return jobs.score(settings, as_of, out, bundle_folder=bundle, engine=engine, scratch=scratch, step=step)
+        return jobs.score(
+            settings, as_of, out, budget=budget, bundle_folder=bundle, engine=engine, scratch=scratch, step=step
+        )
 
     run_job(job, programme, json, strict=strict)
 

@@ -20,6 +20,7 @@ from serving.bundle import ModelBundle, PolicyTable
 from serving.history import history_levels
 from serving.horizons import order_probabilities
 from serving.priors import next_order
+from serving.ration import Ration
 from serving.reasons import reasons
 from serving.records import DecisionRecord, Decisions
 from serving.scoring import score
@@ -52,6 +53,7 @@ def decide_members(
     policy_table: PolicyTable | None,
     programme: Programme,
     member_ids: Collection[str] | None = None,
+    ration: Ration | None = None,
 ) -> pd.DataFrame:
     """Decide about all eligible members, or those of them that are named.
 
@@ -69,13 +71,16 @@ def decide_members(
         Settings of the programme.
     member_ids
         Only these; None means all.
+    ration
+        What set-up costs and a budget leave of the policy; the current publication has one where they take anything.
 
     Returns
     -------
     pandas.DataFrame
         One row per member with the fields of :class:`serving.records.DecisionRecord`, in order of ``member_id``.
     """
-    decided = decide(candidates(tables, as_of, programme, member_ids), bundle, policy_table, programme)
+    known = candidates(tables, as_of, programme, member_ids)
+    decided = decide(known, bundle, policy_table, programme, ration)
     checked: pd.DataFrame = Decisions.validate(decided)
     return checked
 
@@ -109,6 +114,7 @@ def decide(
     bundle: ModelBundle,
     policy_table: PolicyTable | None,
     programme: Programme,
+    ration: Ration | None,
     *,
     top: int = REASONS,
 ) -> pd.DataFrame:
@@ -130,6 +136,7 @@ def decide(
         as_of=known.as_of,
         contacts=known.contacts,
         unsubscribed=known.unsubscribed,
+        ration=ration,
     )
     decisions = scores.merge(segments, on="member_id", validate="1:1").merge(actions, on="member_id", validate="1:1")
     decisions = decisions.assign(

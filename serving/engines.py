@@ -21,6 +21,7 @@ from serving.bundle import ModelBundle, PolicyTable
 from serving.decisions import Candidates, candidates, decide
 from serving.parts import Span
 from serving.pause import all_withheld
+from serving.ration import Ration
 from serving.records import decision_table
 
 DUCKDB: Final = "duckdb"
@@ -38,10 +39,11 @@ class Terms:
     policy_table: PolicyTable | None
     programme: Programme
     paused: bool
+    ration: Ration | None
 
     def decide(self, known: Candidates) -> pa.Table:
         """Decide about candidates, and check the decisions."""
-        decided = decide(known, self.bundle, self.policy_table, self.programme)
+        decided = decide(known, self.bundle, self.policy_table, self.programme, self.ration)
         return decision_table(all_withheld(decided) if self.paused else decided)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,6 +29,8 @@ class Permits:
         By the arm's own rules, by its channel, and by what the member is worth.
     paused
         Found to lose money, and paused.
+    closed
+        Per arm: its set-up would not be earned back.
     cooling, fed_up
         Per member: assigned something lately, or sent too many messages.
     """
@@ -39,6 +41,7 @@ class Permits:
     consented: np.ndarray
     affordable: np.ndarray
     paused: np.ndarray
+    closed: np.ndarray
     cooling: np.ndarray
     fed_up: np.ndarray
 
@@ -46,21 +49,25 @@ class Permits:
     def may_get(self) -> np.ndarray:
         """Whether no guardrail stands between a member and an arm."""
         free = ~(self.cooling | self.fed_up)
-        return np.asarray(self.eligible & self.consented & self.affordable & ~self.paused & free[:, None])
+        going = ~self.paused & ~self.closed
+        return np.asarray(self.eligible & self.consented & self.affordable & going & free[:, None])
 
-    def first_bite(self, arms: Sequence[int]) -> np.ndarray:
-        """Name for each member the first guardrail that leaves none of these columns; '' where one is left."""
-        columns = list(arms)
-        going = ~self.paused[:, columns]
-        eligible = going & self.eligible[:, columns]
-        consented = eligible & self.consented[:, columns]
-        affordable = consented & self.affordable[:, columns]
+    def first_bite(self, members: np.ndarray, arms: Sequence[int]) -> np.ndarray:
+        """Name for each of these members the first guardrail that leaves none of these arms; '' where one is left."""
+        columns = np.array(arms)
+        cells = members[:, None], columns
+        going = ~self.paused[cells]
+        earning = going & ~self.closed[columns]
+        eligible = earning & self.eligible[cells]
+        consented = eligible & self.consented[cells]
+        affordable = consented & self.affordable[cells]
         bites = {
             "paused": ~going.any(axis=1),
+            "setup_cost": ~earning.any(axis=1),
             "ineligible": ~eligible.any(axis=1),
             "consent": ~consented.any(axis=1),
-            "cooldown": self.cooling,
-            "message_cap": self.fed_up,
+            "cooldown": self.cooling[members],
+            "message_cap": self.fed_up[members],
             "cost_cap": ~affordable.any(axis=1),
         }
         return np.select(list(bites.values()), list(bites), "")
@@ -74,8 +81,9 @@ def permits(
     as_of: datetime,
     contacts: pd.DataFrame | None,
     unsubscribed: pd.DataFrame | None = None,
+    closed: Collection[str] = (),
 ) -> Permits:
-    """Apply every guardrail to every member and arm; parameters as in :func:`serving.advice.decide`."""
+    """Apply every guardrail to every member and arm, and close incentives; see :func:`serving.advice.decide`."""
     rules, arms = programme.guardrails, programme.arms
     consented = consenting(members["member_id"], programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
     cost = arm_costs(members["policy_segment"], policy, programme)
@@ -87,6 +95,7 @@ def permits(
         consented=consented.to_numpy(dtype=bool),
         affordable=np.asarray(cost <= cap[:, None]),
         paused=_paused(members["policy_segment"], policy, programme),
+        closed=closed_arms(closed, programme),
         cooling=(members["last_assignment_days"] < rules.cooldown_days).to_numpy(dtype=bool),
         fed_up=(members["messages_per_week_28d"] >= rules.messages_per_week).to_numpy(dtype=bool),
     )
@@ -104,6 +113,11 @@ def arm_costs(segments: pd.Series, policy: PolicyTable | None, programme: Progra
     per_segment = np.array([[known.get((name, arm.id), np.nan) for arm in programme.arms] for name in names])
     costs = np.vstack([np.where(np.isnan(per_segment), worst, per_segment), worst]) if len(names) else worst[None]
     return np.asarray(costs[codes])
+
+
+def closed_arms(incentives: Collection[str], programme: Programme) -> np.ndarray:
+    """Tell of every arm whether it is one of these incentives."""
+    return np.array([one.id in incentives for one in programme.incentives for _ in one.arms], dtype=bool)
 
 
 def _paused(segments: pd.Series, policy: PolicyTable | None, programme: Programme) -> np.ndarray:

@@ -63,6 +63,7 @@ def score(
     as_of: str | None,
     out: Path,
     *,
+    budget: float | None,
     bundle_folder: Path | None,
     engine: str,
     scratch: Path | None,
@@ -72,8 +73,16 @@ def score(
     from serving.batch import score_programme
 
     summary = score_programme(
-        programme, out, as_of=as_of, bundle_folder=bundle_folder, engine=engine, scratch=scratch, step=step
+        programme,
+        out,
+        as_of=as_of,
+        budget=budget,
+        bundle_folder=bundle_folder,
+        engine=engine,
+        scratch=scratch,
+        step=step,
     )
+    limit = summary.ration.limit if summary.ration else None
     totals = {
         "as_of": summary.as_of.isoformat(),
         "members": summary.decided,
@@ -82,6 +91,7 @@ def score(
         "value_at_stake": summary.money.value_at_stake,
         "currency": summary.currency,
         "evidence": summary.evidence,
+        **({"budget": limit.budget, "multiplier": limit.multiplier} if limit else {}),
     }
     outcomes: list[dict[str, Any]] = [
         *({"decision": f"recommend {name}", "members": count} for name, count in summary.recommended.items()),
@@ -99,9 +109,16 @@ def score(
             *map(str, summary.findings),
             *(_drift(name, index) for name, index in summary.drift.items()),
             *(
-                f"the set-up of {name} would not be earned back by those it is recommended to; see `winback plan`"
-                for name, of in summary.expected_by_incentive.items()
-                if of.net_value < 0 < of.setup_cost
+                f"{name} is not recommended: those it would go to would not earn back its set-up"
+                for name in (summary.ration.closed if summary.ration else ())
+            ),
+            *(
+                (
+                    f"with exploration, what is assigned is expected to cost {summary.money.expected_cost:,.2f}, more "
+                    f"than the budget of {limit.budget:,.2f}",
+                )
+                if limit and summary.money.expected_cost > limit.budget
+                else ()
             ),
         ),
     )
@@ -118,10 +135,12 @@ def plan(
 ) -> JobResult:
     """Plan whom to send what within a budget, and pin the curve up for the console; nothing is reserved."""
     from features.errors import RefusedError
+    from serving.batch import CHUNK_ROWS
     from serving.board import pin
-    from serving.decisions import candidates, refuse_later_effects, scored_members
+    from serving.decisions import refuse_later_effects
     from serving.frontier import frontier
     from serving.plan import plan_budget
+    from serving.rationing import find_contenders
     from serving.registry import resolve_bundle, resolve_policy_table
 
     policy = resolve_policy_table(programme)
@@ -130,18 +149,10 @@ def plan(
     loaded = load(programme, step)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
     refuse_later_effects(policy, programme, instant)
-    step(f"scoring and planning as of {programme.local_date(instant)}")
-    known = candidates(loaded.tables, instant, programme)
-    members = scored_members(known, resolve_bundle(programme, bundle_folder), programme)
-    planned = plan_budget(
-        members,
-        policy,
-        programme,
-        as_of=instant,
-        contacts=known.contacts,
-        unsubscribed=known.unsubscribed,
-        budget=budget,
-    )
+    bundle = resolve_bundle(programme, bundle_folder)
+    contenders = find_contenders(loaded.tables, instant, bundle, policy, programme, chunk_rows=CHUNK_ROWS, step=step)
+    step(f"planning as of {programme.local_date(instant)}")
+    planned = plan_budget(contenders, policy, programme, budget=budget)
     pin(programme, programme.local_date(instant), frontier(planned, policy.version))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -154,6 +165,7 @@ def plan(
     rows: dict[str, Rows] = {
         "plan": [totals],
         "offers": [{str(name): value for name, value in row.items()} for row in by_incentive.to_dict("records")],
+        "phases": [asdict(phase) for phase in planned.phases],
         "curve": [{"budget": spent, **asdict(outlook)} for spent, outlook in planned.curve],
     }
     record = {

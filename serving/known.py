@@ -14,6 +14,7 @@ from features.schemas import Tables
 from serving.bundle import ModelBundle, PolicyTable
 from serving.contracts import Features, ItemError
 from serving.decisions import REASONS, Candidates, candidates, decide
+from serving.ration import Ration
 from serving.records import DecisionRecord, decision_records
 
 Outcome = DecisionRecord | ItemError
@@ -82,10 +83,16 @@ def nothing_known(member_ids: Iterable[str], as_of: datetime) -> dict[str, ItemE
 
 
 def decide_known(
-    known: Known, bundle: ModelBundle, policy_table: PolicyTable | None, programme: Programme, *, reasons: int = REASONS
+    known: Known,
+    bundle: ModelBundle,
+    policy_table: PolicyTable | None,
+    programme: Programme,
+    ration: Ration | None,
+    *,
+    reasons: int = REASONS,
 ) -> dict[str, Outcome]:
     """Return each member's decision, with at most so many reasons, or the error that stands in its place."""
-    decided = (decide(part, bundle, policy_table, programme, top=reasons) for part in known.parts)
+    decided = (decide(part, bundle, policy_table, programme, ration, top=reasons) for part in known.parts)
     records = (record for decisions in decided for record in decision_records(decisions))
     return {**known.errors, **{record.member_id: record for record in records}}
 

@@ -20,6 +20,7 @@ from serving.ledger import Ledger
 from serving.loading import not_in_future
 from serving.pause import Switch
 from serving.published_history import PublishedHistory
+from serving.ration import Ration
 from serving.recompute import Recomputer
 from serving.records import DecisionRecord
 from serving.rows import History
@@ -106,6 +107,11 @@ class Lookup:
             return not_in_future(self.programme, asked)
         publication = self.store.current()
         return utc_now() if publication is None else self.programme.instant(publication.as_of)
+
+    def ration(self) -> Ration | None:
+        """Return what the current publication's budget and set-up costs leave of the policy."""
+        publication = self.store.current()
+        return publication.ration if publication else None
 
     def when(self, instant: datetime) -> str:
         """Write an instant as local date where it is a date's first moment, else as time in UTC."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,10 +14,11 @@ from features.programme import Programme
 from serving.bundle import Effect, PolicyTable
 
 CONFIDENCE: Final = 0.95
+TWO_SIDED_Z: Final = float(norm.ppf((1 + CONFIDENCE) / 2))
 
 _TOLD: Final = {
     **dict.fromkeys(("policy_segment", "arm", "incentive_id"), "str"),
-    **dict.fromkeys(("cost", "recall", "margin", "error"), "float64"),
+    **dict.fromkeys(("cost", "recall", "recall_low", "recall_high", "margin", "error"), "float64"),
     "evidence": "str",
 }
 
@@ -44,8 +46,9 @@ def expectations(policy: PolicyTable, programme: Programme) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``policy_segment``, ``arm``, ``incentive_id``, ``cost``, ``recall``, ``margin``, ``error`` (standard error of
-        net value) and ``evidence``. For bets these are the pooled estimates they rest on.
+        ``policy_segment``, ``arm``, ``incentive_id``, ``cost``, ``recall`` with ``recall_low`` and ``recall_high``,
+        ``margin``, ``error`` (standard error of net value) and ``evidence``. The bounds are the simultaneous ones,
+        which decided. For bets all this is of the pooled estimates they rest on, and the bounds are those of 95 %.
     """
     incentive_of = {arm.id: incentive.id for incentive in programme.incentives for arm in incentive.arms}
     rows = [
@@ -56,11 +59,14 @@ def expectations(policy: PolicyTable, programme: Programme) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_TOLD)).astype(_TOLD)
 
 
-def _expected(effect: Effect, policy: PolicyTable) -> tuple[float, float, float, float, str]:
-    cost, recall, net = effect.cost_per_member, effect.pooled_recall, effect.pooled_net
-    if effect.verdict == "bet" and recall is not None and net is not None:
-        return cost, recall.value, net.value + cost, net.se, "bet"
-    return cost, effect.recall.value, effect.margin.value, effect.net.se, policy.evidence
+def _expected(effect: Effect, policy: PolicyTable) -> tuple[float, float, float, float, float, float, str]:
+    cost, pooled, net = effect.cost_per_member, effect.pooled_recall, effect.pooled_net
+    if effect.verdict == "bet" and pooled is not None and net is not None:
+        reach = TWO_SIDED_Z * pooled.se
+        return cost, pooled.value, pooled.value - reach, pooled.value + reach, net.value + cost, net.se, "bet"
+    recall = effect.recall
+    bounds = recall.simultaneous_low, recall.simultaneous_high
+    return cost, recall.value, *bounds, effect.margin.value, effect.net.se, policy.evidence
 
 
 def outlook(sent: pd.DataFrame, policy: PolicyTable, programme: Programme) -> Outlook:
@@ -85,7 +91,7 @@ def outlook(sent: pd.DataFrame, policy: PolicyTable, programme: Programme) -> Ou
     cost = float((told["cost"] * told["members"]).sum()) + setup
     margin = float((told["margin"] * told["weight"]).sum())
     errors = (told["error"] * told["weight"]).groupby(told["policy_segment"]).sum()
-    reach = float(norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt((errors**2).sum()))
+    reach = TWO_SIDED_Z * float(np.sqrt((errors**2).sum()))
     return Outlook(
         members=int(told["members"].sum()),
         recalls=float((told["recall"] * told["members"]).sum()),
@@ -98,7 +104,13 @@ def outlook(sent: pd.DataFrame, policy: PolicyTable, programme: Programme) -> Ou
     )
 
 
-def weights(values: pd.Series, members: pd.Series, segments: pd.Series) -> pd.Series:
+def typical_values(values: pd.Series, members: pd.Series, segments: pd.Series) -> dict[str, float]:
+    """Return the mean value if active per policy segment, from sums of values and numbers of members of groups."""
+    typical = values.groupby(segments).sum() / members.groupby(segments).sum()
+    return {str(segment): float(value) for segment, value in typical.items()}
+
+
+def weights(values: pd.Series, members: pd.Series, segments: pd.Series, typical: Mapping[str, float]) -> pd.Series:
     """Return what share of a segment's effect on margin falls to groups of its members, 1 per member on average.
 
     Those recalled spend like themselves, so a share is as large as the value if active.
@@ -108,9 +120,11 @@ def weights(values: pd.Series, members: pd.Series, segments: pd.Series) -> pd.Se
     values
         Sum of each group's values if active.
     members
-        Members of each group; the average is over all groups of a segment.
+        Members of each group.
     segments
         Each group's policy segment.
+    typical
+        Mean value if active per segment; where it is not known, or not above zero, members count alike.
     """
-    typical = values.groupby(segments).transform("sum") / members.groupby(segments).transform("sum")
-    return (values / typical).where(typical > 0, members).astype("float64")
+    mean = segments.map(typical).astype("float64")
+    return (values / mean).where(mean > 0, members).astype("float64")

@@ -1,8 +1,9 @@
-"""What a budget would buy: whom to send which incentive, and what comes of it. Publishes nothing."""
+"""What a budget would buy: whom to send which incentive, and what comes of it. Publishes nothing. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -10,16 +11,17 @@ import numpy as np
 import pandas as pd
 
 from features.programme import Programme
-from serving.advice import advise
 from serving.assignment import in_holdout
-from serving.budget import NOTHING, Steps, frontier_steps
+from serving.budget import NOTHING, Steps
 from serving.bundle import PolicyTable
-from serving.guardrails import permits
+from serving.guardrails import closed_arms, permits
 from serving.incentives import named_arms
-from serving.outlook import Outlook, expectations, outlook, weights
+from serving.options import NONE, RECOMMENDED, Options, options
+from serving.outlook import Outlook, outlook, typical_values, weights
+from serving.phases import Phase, divide
+from serving.ration import Limit, Ration, member_lots, steps
 
 CURVE_SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-SMALLEST_COST: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -29,68 +31,70 @@ class Plan:
     Attributes
     ----------
     offers
-        ``member_id``, ``policy_segment``, ``incentive_id``, ``channel``, ``evidence`` (`bet` where it is one) and
-        ``expected_cost`` of those who would get something.
+        ``member_id``, ``policy_segment``, ``incentive_id``, ``channel``, ``evidence`` (`bet` where it is one),
+        ``expected_cost`` and ``phase`` of those who would get something.
     outlook
         What comes of it.
-    multiplier
-        Net value that one more unit of budget would bring.
+    ration
+        What decisions keep to the plan by.
     full_cost
         What it would cost to send everybody what is worth most.
     curve
         Budgets up to that, and what each would bring.
     sent
         What each of these budgets would send: ``policy_segment``, ``arm``, ``members`` and ``cost`` without set-up.
-    not_earned_back
-        Incentives left out because sending them brings less than their set-up costs.
+    phases
+        What is spent when, set-up apart.
     """
 
     offers: pd.DataFrame
     outlook: Outlook
+    ration: Ration
     multiplier: float
     full_cost: float
     curve: tuple[tuple[float, Outlook], ...]
     sent: tuple[pd.DataFrame, ...]
-    not_earned_back: tuple[str, ...]
+    phases: tuple[Phase, ...]
+
+    @property
+    def not_earned_back(self) -> tuple[str, ...]:
+        """Incentives left out because sending them brings less than their set-up costs."""
+        return self.ration.closed
+
+
+@dataclass(frozen=True)
+class Contenders:
+    """Those among whom a budget is divided: ``member_id``, ``policy_segment``, ``value_if_active`` and ``held`` (out).
+
+    ``may_get`` has one row per member and one column per arm: what no guardrail forbids.
+    """
+
+    members: pd.DataFrame
+    may_get: np.ndarray
 
 
 @dataclass(frozen=True)
 class _Candidates:
-    """What each member may be sent: the cheapest that works and what is recommended, one row per member.
+    """What every contender may be sent, and the net value of it: missing where there is none, and for the holdout."""
 
-    Attributes
-    ----------
-    told
-        As of :func:`serving.outlook.expectations`.
-    place
-        Row of ``told``, -1 where there is none.
-    net
-        Expected net value, missing where the member may not be sent it.
-    weight
-        Each member's, see :func:`serving.outlook.weights`.
-    """
-
-    told: pd.DataFrame
-    place: np.ndarray
+    offered: Options
     net: np.ndarray
     weight: np.ndarray
-
-    def of(self, name: str) -> np.ndarray:
-        """Look up a number of ``told`` for every candidate."""
-        return np.asarray(np.append(self.told[name].to_numpy(), np.nan)[self.place])
+    lot: np.ndarray
+    typical: dict[str, float]
 
 
 @dataclass(frozen=True)
 class _Solution:
-    """Members' columns, `NOTHING` for those sent nothing; what is sent, what all costs, what more money would bring."""
+    """Members' columns, `NOTHING` for those sent nothing; what is sent, what all costs, and where it ends."""
 
     chosen: np.ndarray
     sent: frozenset[str]
     cost: float
-    multiplier: float
+    limit: tuple[float, float]
 
 
-def plan_budget(
+def contend(
     members: pd.DataFrame,
     policy: PolicyTable,
     programme: Programme,
@@ -98,8 +102,24 @@ def plan_budget(
     as_of: datetime,
     contacts: pd.DataFrame | None,
     unsubscribed: pd.DataFrame | None = None,
-    budget: float,
-) -> Plan:
+) -> Contenders:
+    """Return those who may be sent anything; parameters as in :func:`serving.advice.decide`."""
+    allowed = permits(members, policy, programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
+    may_get, rules = allowed.may_get, programme.guardrails
+    rows = np.flatnonzero(may_get.any(axis=1) & members["policy_segment"].notna().to_numpy())
+    own = members[["member_id", "policy_segment", "value_if_active"]].iloc[rows].reset_index(drop=True)
+    today = programme.local_date(as_of)
+    held = in_holdout(own["member_id"], as_of=today, share=rules.holdout_share, seed=rules.seed)
+    return Contenders(own.assign(held=held), may_get[rows])
+
+
+def together(parts: Sequence[Contenders]) -> Contenders:
+    """Join contenders found in parts."""
+    members = pd.concat([part.members for part in parts], ignore_index=True)
+    return Contenders(members, np.vstack([part.may_get for part in parts]))
+
+
+def plan_budget(contenders: Contenders, policy: PolicyTable, programme: Programme, *, budget: float) -> Plan:
     """Choose within a budget whom to send what of the policy's recommendations, so that net value is largest.
 
     A member may get what the policy recommends to them, or, where that is an upgrade, the cheapest that works; with
@@ -109,8 +129,8 @@ def plan_budget(
 
     Parameters
     ----------
-    members, as_of, contacts, unsubscribed
-        As in :func:`serving.advice.decide`.
+    contenders
+        See :func:`contend`.
     policy
         Effects per policy segment.
     programme
@@ -118,28 +138,67 @@ def plan_budget(
     budget
         What offers may be expected to cost, set-up included.
     """
-    allowed = permits(members, policy, programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
-    cheapest, recommended = (
-        advise(members, allowed, table, programme)["advised_arm"]
-        for table in (policy.model_copy(update={"advantages": ()}), policy)
-    )
-    rules, today = programme.guardrails, programme.local_date(as_of)
-    held = in_holdout(members["member_id"], as_of=today, share=rules.holdout_share, seed=rules.seed)
-    candidates = _candidates(members, cheapest, recommended, held, expectations(policy, programme))
-    solver = _Solver(candidates, programme)
-    everything = solver.solve(np.inf, solver.incentives)
-    best = solver.solve(budget, everything.sent)
-    budgets = [share * everything.cost for share in CURVE_SHARES]
-    sent = [_sent(candidates, solver.solve(money, everything.sent).chosen) for money in budgets]
+    everything = _settled(contenders, policy, programme, np.inf, frozenset())
+    best = _settled(contenders, policy, programme, budget, everything.closed)
+    multiplier, lots_below = best.solution.limit
+
+    budgets = [share * everything.solution.cost for share in CURVE_SHARES]
+    solved = [everything.solver.solve(money, everything.solution.sent).chosen for money in budgets]
+    sent = [_sent(everything.solver.candidates, chosen) for chosen in solved]
+    offers, phases = divide(_offers(contenders.members, best, programme), programme)
+    told = everything.solver.candidates.offered.told
     return Plan(
-        offers=_offers(members, candidates, best.chosen, programme),
-        outlook=outlook(_sent(candidates, best.chosen), policy, programme),
-        multiplier=best.multiplier,
-        full_cost=everything.cost,
+        offers=offers,
+        outlook=outlook(_sent(best.solver.candidates, best.solution.chosen), policy, programme),
+        ration=Ration(
+            closed=tuple(sorted(best.closed)),
+            typical_values=best.solver.candidates.typical,
+            limit=Limit(budget=budget, multiplier=multiplier, lots_below=lots_below),
+        ),
+        multiplier=multiplier,
+        full_cost=everything.solution.cost,
         curve=tuple((money, outlook(each, policy, programme)) for money, each in zip(budgets, sent, strict=True)),
-        sent=tuple(_costed(each, candidates.told) for each in sent),
-        not_earned_back=tuple(sorted(solver.incentives - best.sent)),
+        sent=tuple(_costed(each, told) for each in sent),
+        phases=phases,
     )
+
+
+def ration_set_up(contenders: Contenders, policy: PolicyTable, programme: Programme) -> Ration:
+    """Close, without any budget, incentives whose set-up those they are recommended to would not earn back.
+
+    The one that loses most is closed first, and what was recommended instead of it may then earn back another's.
+    """
+    setup = pd.Series({one.id: one.setup_cost for one in programme.incentives}, dtype="float64")
+    closed: frozenset[str] = frozenset()
+    while True:
+        candidates = _candidates(contenders, policy, programme, closed)
+        place, net = candidates.offered.place[:, RECOMMENDED], candidates.net[:, RECOMMENDED]
+        sent = ~np.isnan(net)
+        incentives = candidates.offered.told["incentive_id"].to_numpy()[place[sent]]
+        worth = pd.Series(net[sent]).groupby(incentives).sum()
+        losing = (worth - setup.reindex(worth.index))[lambda left: (left < 0) & (setup.reindex(left.index) > 0)]
+        if losing.empty:
+            return Ration(closed=tuple(sorted(closed)), typical_values=candidates.typical)
+        closed |= {str(losing.idxmin())}
+
+
+@dataclass(frozen=True)
+class _Settled:
+    solver: _Solver
+    solution: _Solution
+    closed: frozenset[str]
+
+
+def _settled(
+    contenders: Contenders, policy: PolicyTable, programme: Programme, budget: float, closed: frozenset[str]
+) -> _Settled:
+    """Solve, and where incentives are not worth their set-up solve again with what is recommended instead of them."""
+    solver = _Solver(_candidates(contenders, policy, programme, closed), programme)
+    solution = solver.solve(budget, solver.incentives)
+    dropped = solver.incentives - solution.sent
+    if dropped:
+        return _settled(contenders, policy, programme, budget, closed | dropped)
+    return _Settled(solver, solution, closed)
 
 
 class _Solver:
@@ -150,11 +209,11 @@ class _Solver:
     """
 
     def __init__(self, candidates: _Candidates, programme: Programme) -> None:
-        self._candidates = candidates
+        self.candidates = candidates
         self._setup = {one.id: one.setup_cost for one in programme.incentives}
         self._steps: dict[frozenset[str], Steps] = {}
-        found = np.unique(candidates.place[~np.isnan(candidates.net)])
-        self.incentives = frozenset(candidates.told["incentive_id"].iloc[found])
+        found = np.unique(candidates.offered.place[~np.isnan(candidates.net)])
+        self.incentives = frozenset(candidates.offered.told["incentive_id"].iloc[found])
 
     def solve(self, budget: float, incentives: frozenset[str]) -> _Solution:
         """Choose for every member among the candidates that are of these incentives."""
@@ -162,53 +221,47 @@ class _Solver:
         best = max([incentives, *without], key=lambda some: self._worth(budget, some))
         if best is not incentives:
             return self.solve(budget, best)
-        steps, setup = self._frontier(incentives), self._setup_of(incentives)
-        taken = steps.within(budget - setup)
-        chosen = steps.choices(taken, len(self._candidates.net))
-        return _Solution(chosen, incentives, setup + float(steps.cost[:taken].sum()), steps.multiplier(taken))
+        steps_, setup = self._frontier(incentives), self._setup_of(incentives)
+        taken = steps_.within(budget - setup)
+        chosen = steps_.choices(taken, len(self.candidates.net))
+        return _Solution(chosen, incentives, setup + float(steps_.cost[:taken].sum()), steps_.limit(taken))
 
     def _worth(self, budget: float, incentives: frozenset[str]) -> float:
-        steps, setup = self._frontier(incentives), self._setup_of(incentives)
-        return float(steps.value[: steps.within(budget - setup)].sum()) - setup
+        steps_, setup = self._frontier(incentives), self._setup_of(incentives)
+        return float(steps_.value[: steps_.within(budget - setup)].sum()) - setup
 
     def _setup_of(self, incentives: frozenset[str]) -> float:
         return sum(self._setup[one] for one in incentives)
 
     def _frontier(self, incentives: frozenset[str]) -> Steps:
         if incentives not in self._steps:
-            is_open = np.append(self._candidates.told["incentive_id"].isin(incentives), False)[self._candidates.place]
-            self._steps[incentives] = frontier_steps(
-                cost=np.maximum(self._candidates.of("cost"), SMALLEST_COST),
-                value=np.where(is_open, self._candidates.net, np.nan),
-            )
+            given = self.candidates
+            is_open = np.append(given.offered.told["incentive_id"].isin(incentives), False)[given.offered.place]
+            self._steps[incentives] = steps(given.offered, np.where(is_open, given.net, np.nan), given.lot)
         return self._steps[incentives]
 
 
 def _candidates(
-    members: pd.DataFrame, cheapest: pd.Series, recommended: pd.Series, held: np.ndarray, told: pd.DataFrame
+    contenders: Contenders, policy: PolicyTable, programme: Programme, closed: frozenset[str]
 ) -> _Candidates:
-    advised = recommended.notna()
-    weight = pd.Series(1.0, members.index)
-    weight[advised] = weights(
-        members.loc[advised, "value_if_active"], weight[advised], members.loc[advised, "policy_segment"]
-    )
-    places = told[["policy_segment", "arm"]].assign(place=np.arange(len(told)))
-    found = [
-        members[["policy_segment"]].assign(arm=arm).merge(places, how="left", on=["policy_segment", "arm"])["place"]
-        for arm in (cheapest, recommended)
-    ]
-    place = np.column_stack([column.fillna(-1).to_numpy(dtype=int) for column in found])
-    known = _Candidates(told, place, np.full(place.shape, np.nan), weight.to_numpy())
-    net = known.of("margin") * known.weight[:, None] - known.of("cost")
-    return replace(known, net=np.where(held[:, None], np.nan, net))
+    members = contenders.members
+    may_get = contenders.may_get & ~closed_arms(closed, programme)
+    offered = options(members["policy_segment"], may_get, policy, programme)
+    advised = members[offered.place[:, RECOMMENDED] != NONE]
+    alone = pd.Series(1.0, members.index)
+    typical = typical_values(advised["value_if_active"], alone[advised.index], advised["policy_segment"])
+    weight = weights(members["value_if_active"], alone, members["policy_segment"], typical).to_numpy()
+    net = np.where(members["held"].to_numpy()[:, None], np.nan, offered.net(weight))
+    return _Candidates(offered, net, weight, member_lots(members["member_id"], programme.guardrails.seed), typical)
 
 
 def _sent(candidates: _Candidates, chosen: np.ndarray) -> pd.DataFrame:
     rows = np.flatnonzero(chosen != NOTHING)
-    places, every = candidates.place[rows, chosen[rows]], len(candidates.told)
-    members = np.bincount(places, minlength=every)
-    weight = np.bincount(places, candidates.weight[rows], minlength=every)
-    return candidates.told[["policy_segment", "arm"]].assign(members=members, weight=weight)[members > 0]
+    told = candidates.offered.told
+    places = candidates.offered.place[rows, chosen[rows]]
+    members = np.bincount(places, minlength=len(told))
+    weight = np.bincount(places, candidates.weight[rows], minlength=len(told))
+    return told[["policy_segment", "arm"]].assign(members=members, weight=weight)[members > 0]
 
 
 def _costed(sent: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
@@ -216,11 +269,21 @@ def _costed(sent: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
     return known.assign(cost=known["cost"] * known["members"])
 
 
-def _offers(members: pd.DataFrame, candidates: _Candidates, chosen: np.ndarray, programme: Programme) -> pd.DataFrame:
+def _offers(members: pd.DataFrame, settled: _Settled, programme: Programme) -> pd.DataFrame:
+    chosen, candidates = settled.solution.chosen, settled.solver.candidates
     rows = np.flatnonzero(chosen != NOTHING)
-    told = candidates.told.iloc[candidates.place[rows, chosen[rows]]].reset_index(drop=True)
+    told = candidates.offered.told.iloc[candidates.offered.place[rows, chosen[rows]]].reset_index(drop=True)
     incentives, channels = named_arms(told["arm"], programme)
-    offers = members.iloc[rows][["member_id", "policy_segment"]].reset_index(drop=True)
-    return offers.assign(
-        incentive_id=incentives, channel=channels, evidence=told["evidence"], expected_cost=told["cost"]
+    return (
+        members.iloc[rows][["member_id", "policy_segment"]]
+        .reset_index(drop=True)
+        .assign(
+            incentive_id=incentives,
+            channel=channels,
+            evidence=told["evidence"],
+            expected_cost=told["cost"],
+            expected_recall=told["recall"],
+            expected_net=candidates.net[rows, chosen[rows]],
+            lot=candidates.lot[rows],
+        )
     )

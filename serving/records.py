@@ -16,7 +16,7 @@ from serving.history import HistoryLevel
 
 NoOfferReason = Literal[
     "not_lapsed", "no_effect", "not_worth_it", "insufficient_evidence", "observational_only", "ineligible", "consent",
-    "cooldown", "message_cap", "cost_cap", "budget", "paused",
+    "cooldown", "message_cap", "cost_cap", "setup_cost", "budget", "paused",
 ]  # fmt: skip
 AssignedBy = Literal["policy", "exploration", "holdout"]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -83,9 +83,13 @@ class DecisionRecord(Strict):
         "incentive@channel where it has several channels"
     )
     expected_cost: float | None
-    expected_recall: float | None = Field(description="added probability of ordering again")
-    expected_recall_low: float | None
-    expected_recall_high: float | None
+    expected_recall: float | None = Field(
+        description="added probability of ordering again; of a bet, pooled over segments"
+    )
+    expected_recall_low: float | None = Field(
+        description="start of the simultaneous interval that decided; of a bet, of the 95 % interval"
+    )
+    expected_recall_high: float | None = Field(description="its end")
     evidence: Grounds
     no_offer_reason: NoOfferReason | None
 

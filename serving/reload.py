@@ -152,7 +152,7 @@ def try_out(answers: Answers) -> None:
     order = {"order_id": "1", "ordered_at": (now - timedelta(days=1)).isoformat(), "net_amount": 1.0}
     history = History.model_validate({"member_id": "nobody", "orders": [order]})
     known = from_histories([history], now, answers.programme)
-    decide_known(known, answers.bundle, answers.policy_table, answers.programme)
+    decide_known(known, answers.bundle, answers.policy_table, answers.programme, None)
 
 
 def _version(part: Any) -> str | None:

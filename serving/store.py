@@ -24,6 +24,7 @@ from serving import runs
 from serving.approvals import refuse_unapproved
 from serving.bulk import load_rows, with_json
 from serving.database import METADATA, Database, StoreError, one_at_a_time, open_database, owner_of
+from serving.ration import Ration
 from serving.records import DecisionRecord
 from serving.runs import Chunk, Pins
 
@@ -44,6 +45,7 @@ _publications = sa.Table(
     sa.Column("members", sa.Integer, nullable=False, default=0),
     sa.Column("published_at", sa.DateTime),
     sa.Column("read_at", sa.DateTime),
+    sa.Column("ration", sa.Text),
     sqlite_autoincrement=True,
 )
 
@@ -74,7 +76,10 @@ class Started:
 
 @dataclass(frozen=True)
 class Publication:
-    """One as_of's decisions, whole; ``read_at`` is when the tables behind them were read. Instants are naive UTC."""
+    """One as_of's decisions, whole; ``read_at`` is when the tables behind them were read. Instants are naive UTC.
+
+    ``ration`` is what set-up costs and a budget left of the policy; None where they took nothing.
+    """
 
     as_of: date
     model_version: str
@@ -82,6 +87,7 @@ class Publication:
     members: int
     published_at: datetime
     read_at: datetime
+    ration: Ration | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,7 @@ class Store:
         policy_version: str | None,
         pins: Pins,
         read_at: datetime | None = None,
+        ration: Ration | None = None,
     ) -> Started:
         """Take up the run with these pins that was broken off, else begin a publication that no reader sees.
 
@@ -157,6 +164,7 @@ class Store:
                 model_version=model_version,
                 policy_version=policy_version,
                 read_at=read_at or datetime.now(UTC).replace(tzinfo=None),
+                ration=ration.model_dump_json() if ration else None,
             )
             publication_id: int = connection.execute(insert.returning(_publications.c.id)).scalar_one()
             runs.begin(connection, publication_id, pins)
@@ -361,4 +369,5 @@ def _publication(row: Any) -> Publication:
         members=row["members"],
         published_at=row["published_at"],
         read_at=row["read_at"] or row["published_at"],
+        ration=Ration.model_validate_json(row["ration"]) if row["ration"] else None,
     )

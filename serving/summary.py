@@ -16,11 +16,13 @@ from features.checks import Finding
 from features.programme import Programme
 from features.readers import literal
 from features.sources import Loaded
-from serving.bundle import Evidence, ModelBundle, PolicyTable, Record
+from serving.bundle import Evidence, PolicyTable, Record
 from serving.consent import unreachable
 from serving.drift import drifted, united
+from serving.engines import Terms
 from serving.incentives import arms_named, campaign_costs
-from serving.outlook import Outlook, outlook, weights
+from serving.outlook import Outlook, outlook, typical_values, weights
+from serving.ration import Ration
 from serving.runs import Chunk
 
 
@@ -58,6 +60,8 @@ class RunSummary(Record):
     drift: dict[str, float]
     """Features that moved most since the model was trained, by population stability index; see `serving.drift`."""
     money: Money
+    ration: Ration | None = None
+    """What set-up costs and a budget left of the policy; None where they took nothing."""
     expected: Outlook | None = None
     """What sending everything recommended would bring, the holdout left out; None without effects."""
     expected_by_incentive: dict[str, Outlook] = Field(default_factory=dict)
@@ -65,18 +69,10 @@ class RunSummary(Record):
     file: Path
 
 
-def summarise(
-    programme: Programme,
-    loaded: Loaded,
-    as_of: date,
-    bundle: ModelBundle,
-    policy_table: PolicyTable | None,
-    chunks: Sequence[Chunk],
-    decisions: Path,
-    *,
-    file: Path,
-) -> RunSummary:
+def summarise(loaded: Loaded, terms: Terms, chunks: Sequence[Chunk], decisions: Path, *, file: Path) -> RunSummary:
     """Sum up the decisions in a file, which is to be called ``file``, and the chunks they were made in."""
+    programme, bundle, policy_table = terms.programme, terms.bundle, terms.policy_table
+    as_of = programme.local_date(terms.as_of)
     with duckdb.connect(config={"threads": programme.training.threads}) as con:
         con.execute(f"create view decisions as from read_parquet({literal(str(decisions))})")
         sums = ", ".join(f"sum(cast({name} as decimal(38, 6)))" for name in ("expected_value", "value_at_stake"))
@@ -112,12 +108,15 @@ def summarise(
                 value_at_stake=float(stake),
                 expected_cost=campaign_costs(sent, programme.incentives)["cost"].sum(),
             ),
-            **_expected(con, policy_table, programme),
+            ration=terms.ration,
+            **_expected(con, policy_table, programme, terms.ration),
             file=file,
         )
 
 
-def _expected(con: duckdb.DuckDBPyConnection, policy: PolicyTable | None, programme: Programme) -> dict[str, Any]:
+def _expected(
+    con: duckdb.DuckDBPyConnection, policy: PolicyTable | None, programme: Programme, ration: Ration | None
+) -> dict[str, Any]:
     if policy is None:
         return {}
     groups = con.execute(
@@ -125,7 +124,8 @@ def _expected(con: duckdb.DuckDBPyConnection, policy: PolicyTable | None, progra
         "cast(count(*) as double) as members, cast(sum(cast(value_if_active as decimal(38, 6))) as double) as value "
         "from decisions where recommended_incentive is not null group by all order by all"
     ).df()
-    weight = weights(groups["value"], groups["members"], groups["policy_segment"])
+    of_groups = groups["value"], groups["members"], groups["policy_segment"]
+    weight = weights(*of_groups, ration.typical_values if ration else typical_values(*of_groups))
     sent = groups.assign(weight=weight, arm=arms_named(groups["recommended_incentive"], groups["channel"], programme))
     sent = sent[~sent["held"]]
     return {

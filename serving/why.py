@@ -20,6 +20,10 @@ _WHY_NOT: Final[Mapping[NoOfferReason, tuple[str, str]]] = {
     "cooldown": ("The member was assigned an offer too lately", "会员近期已分配过权益，处于冷却期"),
     "message_cap": ("The member gets too many messages already", "会员近期收到的消息过多"),
     "cost_cap": ("The offer would cost too large a share of the member's value", "权益成本超出会员价值的允许比例"),
+    "setup_cost": (
+        "What works for such members would not earn back its set-up",
+        "对此类会员有效的权益无法收回其启动成本",
+    ),
     "budget": ("The budget goes further elsewhere", "预算用在其他会员身上更有价值"),
     "paused": ("Recommendations are paused", "推荐已暂停"),
 }

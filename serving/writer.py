@@ -111,6 +111,10 @@ _NO_OFFER: Final[Mapping[str, tuple[Bilingual, Bilingual]]] = {
         ("Too dear", "成本超限"),
         ("the offer would cost too large a share of what the member is worth", "权益成本占会员价值的比例过高"),
     ),
+    "setup_cost": (
+        ("Set-up too dear", "启动成本过高"),
+        ("too few members would get it to earn back its set-up", "可发放会员太少，无法收回启动成本"),
+    ),
     "budget": (("Budget spent", "预算用尽"), ("others bring more per unit of budget", "同样预算用在其他会员更划算")),
     "paused": (("Paused", "已暂停"), ("the incentive was paused", "该权益已暂停发放")),
 }

@@ -117,7 +117,9 @@ def _steps(answers: Answers, scored: ScoredItem) -> list[Step]:
     day = date.fromisoformat(scored.decision.as_of)
     as_of = answers.programme.instant(day) if scored.source == "published" else utc_now()
     known = answers.up_to_date([scored.member_id], as_of)
-    decided = decide_known(known, answers.bundle, answers.policy_table, answers.programme, reasons=MAX_REASONS)
+    decided = decide_known(
+        known, answers.bundle, answers.policy_table, answers.programme, answers.ration(), reasons=MAX_REASONS
+    )
     explained = explain_known(known, answers.bundle)
     decision, explanation = decided.get(scored.member_id), explained.get(scored.member_id)
     if not (isinstance(decision, DecisionRecord) and isinstance(explanation, Explanation)):

@@ -12,7 +12,7 @@ import pandas as pd
 from features.programme import Programme
 from serving.bundle import ModelBundle, PolicyTable
 from serving.decisions import candidates, scored_members
-from serving.plan import Plan, plan_budget
+from serving.plan import Plan, contend, plan_budget
 from serving.report.causes import tally_causes
 from serving.report.programme_value import ProgrammeValue, programme_values
 from serving.report.publications import Publication
@@ -141,13 +141,13 @@ def _plan(
     if bundle is None or policy is None:
         return None
     known = candidates(loaded.tables, programme.instant(as_of), programme)
-    planned = plan_budget(
+    contenders = contend(
         scored_members(known, bundle, programme),
         policy,
         programme,
         as_of=known.as_of,
         contacts=known.contacts,
         unsubscribed=known.unsubscribed,
-        budget=float("inf"),
     )
+    planned = plan_budget(contenders, policy, programme, budget=float("inf"))
     return planned if planned.full_cost else None

@@ -199,9 +199,12 @@ def test_a_segment_without_an_effective_incentive_gives_the_policys_reason() -> 
 
 
 def test_a_bet_is_recommended_where_nothing_is_proven_and_says_that_it_is_one() -> None:
-    bet = EFFECTS[2].model_copy(update={"verdict": "bet", "pooled_net": Pooled(value=1.0, se=1.0)})
+    pooled = {"pooled_net": Pooled(value=1.0, se=1.0), "pooled_recall": Pooled(value=0.03, se=0.01)}
+    bet = EFFECTS[2].model_copy(update={"verdict": "bet", **pooled})
     alone = first(member(), table=policy([bet]))
     assert (alone["recommended_incentive"], alone["evidence"]) == ("gift", "bet")
+    assert alone["expected_recall"] == 0.03
+    assert alone[["expected_recall_low", "expected_recall_high"]].tolist() == pytest.approx([0.0104, 0.0496], abs=1e-4)
     beside = first(member(), table=policy([EFFECTS[1], bet]))
     assert (beside["recommended_incentive"], beside["evidence"]) == ("text", "randomised")
 

@@ -23,7 +23,7 @@ def decide(shop, *histories, programme=None) -> dict:
     parsed = [History.model_validate(history) for history in histories]
     settings = programme or shop.programme
     known = from_histories(parsed, shop.programme.instant(AS_OF), settings)
-    return decide_known(known, shop.bundle, shop.policy_table, settings)
+    return decide_known(known, shop.bundle, shop.policy_table, settings, None)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from bundles import make_estimate
 
 from features.programme import Programme, parse_programme
 from serving.bundle import Choice, Effect, PolicyTable
-from serving.outlook import outlook, weights
+from serving.outlook import outlook, typical_values, weights
 
 BY = [{"channel": "sms", "contact_cost": 1.0}, {"channel": "email", "contact_cost": 0.5}]
 
@@ -75,5 +75,8 @@ def test_nobody_costs_and_brings_nothing() -> None:
 
 def test_weights_go_by_value_and_are_one_per_member_of_a_segment() -> None:
     segments = pd.Series(["a", "a", "b"])
-    shares = weights(pd.Series([30.0, 10.0, 0.0]), pd.Series([1.0, 3.0, 2.0]), segments)
-    assert shares.tolist() == [3.0, 1.0, 2.0]
+    values, members = pd.Series([30.0, 10.0, 0.0]), pd.Series([1.0, 3.0, 2.0])
+    typical = typical_values(values, members, segments)
+    assert typical == {"a": 10.0, "b": 0.0}
+    assert weights(values, members, segments, typical).tolist() == [3.0, 1.0, 2.0]
+    assert weights(values, members, segments, {}).tolist() == members.tolist()

@@ -7,7 +7,8 @@ import pytest
 from features.programme import Programme, parse_programme
 from serving.advice import decide
 from serving.bundle import Advantage, Choice, Effect, Estimate, Paused, PolicyTable, Pooled
-from serving.plan import Plan, plan_budget
+from serving.plan import Plan, contend, plan_budget, ration_set_up, together
+from serving.ration import Ration
 
 AS_OF = datetime(2026, 1, 5)
 SEGMENTS = ("high__mid", "low__mid")
@@ -74,7 +75,8 @@ def planned(
     table: PolicyTable | None = None,
 ) -> Plan:
     given, by = members() if frame is None else frame, table or policy(*EFFECTS)
-    return plan_budget(given, by, settings or programme(), as_of=AS_OF, contacts=None, budget=budget)
+    rules = settings or programme()
+    return plan_budget(contend(given, by, rules, as_of=AS_OF, contacts=None), by, rules, budget=budget)
 
 
 def bought(plan: Plan) -> dict[tuple[str, str], int]:
@@ -143,8 +145,10 @@ def test_the_holdout_gets_nothing_and_who_may_not_get_an_incentive_gets_another(
     assert bought(planned(1000.0, members(order_count=1.0))) == {("high__mid", "gift"): 5}
 
 
-def recommended(frame: pd.DataFrame, table: PolicyTable, settings: Programme) -> dict[str, str]:
-    decided = decide(frame, table, settings, as_of=AS_OF, contacts=None)
+def recommended(
+    frame: pd.DataFrame, table: PolicyTable, settings: Programme, ration: Ration | None = None
+) -> dict[str, str]:
+    decided = decide(frame, table, settings, as_of=AS_OF, contacts=None, ration=ration)
     sent = decided[decided["recommended_incentive"].notna() & (decided["assigned_by"] != "holdout")]
     return dict(zip(sent["member_id"], sent["recommended_incentive"], strict=True))
 
@@ -214,8 +218,8 @@ def test_set_up_is_paid_once_and_from_the_budget() -> None:
 def test_an_upgrade_whose_set_up_is_not_earned_back_leaves_the_cheapest_that_works() -> None:
     plan = planned(np.inf, settings=programme({"gift": 5.1}))
     assert bought(plan) == {("high__mid", "mail"): 5, ("low__mid", "mail"): 5}
-    assert plan.not_earned_back == ("gift",)
-    assert planned(np.inf, settings=programme({"gift": 4.9})).not_earned_back == ()
+    assert plan.ration.closed == ("gift",)
+    assert planned(np.inf, settings=programme({"gift": 4.9})).ration.closed == ()
 
 
 @pytest.mark.parametrize("budget", [0.0, 6.0, 9.0, 14.0, np.inf])
@@ -238,5 +242,90 @@ def test_dropping_one_by_one_finds_the_best_set_of_incentives_here(budget: float
 def test_nothing_is_sent_where_nothing_earns_its_set_up_back() -> None:
     plan = planned(np.inf, settings=programme({"mail": 100.0, "gift": 100.0}))
     assert (plan.outlook.members, plan.outlook.cost, plan.outlook.net_value) == (0, 0, 0)
-    assert plan.not_earned_back == ("gift", "mail")
+    assert plan.ration.closed == ("gift", "mail")
     assert {outlook.members for _, outlook in plan.curve} == {0}
+
+
+@pytest.mark.parametrize("budget", [0.0, 31.0, np.inf])
+@pytest.mark.parametrize("setup", [{}, {"gift": 4.0}, {"mail": 20.0}])
+@pytest.mark.parametrize("alike", [True, False])
+def test_decisions_keep_to_the_plan_to_the_last_member(budget: float, setup: dict[str, float], alike: bool) -> None:
+    settings, frame, table = programme(setup, holdout_share=0.2), mixed(), policy(*EFFECTS)
+    if not alike:
+        frame["value_if_active"] = np.random.default_rng(5).lognormal(4.6, 0.7, len(frame))
+    plan = planned(budget, frame, settings, table)
+    sent = dict(zip(plan.offers["member_id"], plan.offers["incentive_id"], strict=True))
+    assert recommended(frame, table, settings, plan.ration) == sent
+    assert plan.outlook.cost <= budget
+
+
+def test_a_member_decided_about_alone_gets_what_they_get_among_all() -> None:
+    settings, frame, table = programme(holdout_share=0.2), mixed(), policy(*EFFECTS)
+    ration = planned(31.0, frame, settings, table).ration
+    together_ = recommended(frame, table, settings, ration)
+    for member in [*list(together_)[:3], *sorted(set(frame["member_id"]) - set(together_))[:3]]:
+        alone = recommended(frame[frame["member_id"] == member], table, settings, ration)
+        assert alone == {name: gets for name, gets in together_.items() if name == member}
+
+
+def reasons(frame: pd.DataFrame, ration: Ration, settings: Programme) -> pd.Series:
+    decided = decide(frame, policy(*EFFECTS, advantages=()), settings, as_of=AS_OF, contacts=None, ration=ration)
+    return decided.set_index("member_id")["no_offer_reason"]
+
+
+def test_who_is_left_out_by_the_budget_is_told_so_and_explores_nothing() -> None:
+    frame, settings = members(), programme(exploration_share=1.0)
+    plan = planned(4.0, frame, settings, policy(*EFFECTS, advantages=()))
+    decided = decide(
+        frame, policy(*EFFECTS, advantages=()), settings, as_of=AS_OF, contacts=None, ration=plan.ration
+    ).set_index("member_id")
+    sent = set(plan.offers["member_id"])
+    assert len(sent) == 4
+    left = decided[~decided.index.isin(sent)]
+    assert (left["no_offer_reason"] == "budget").all()
+    assert left[["recommended_incentive", "expected_cost", "assigned_by", "assigned_incentive"]].isna().all(axis=None)
+    assert (left["probabilities"] == {}).all()
+    assert decided.loc[sorted(sent), "no_offer_reason"].isna().all()
+
+
+def test_to_whom_an_offer_would_bring_less_than_it_costs_it_is_not_worth_it() -> None:
+    frame = members(value_if_active=[10, *[110] * 9])
+    settings = programme()
+    plan = planned(np.inf, frame, settings, policy(*EFFECTS, advantages=()))
+    assert reasons(frame, plan.ration, settings).to_dict()["m0"] == "not_worth_it"
+
+
+def test_what_does_not_earn_back_its_set_up_is_not_recommended_with_no_budget_either() -> None:
+    table, frame = policy(*EFFECTS, advantages=()), members()
+
+    def ration(setup: dict[str, float]) -> Ration:
+        settings = programme(setup)
+        return ration_set_up(contend(frame, table, settings, as_of=AS_OF, contacts=None), table, settings)
+
+    assert ration({"mail": 19.9}).closed == ()  # mail brings five members 3 each, and five 1 each
+    dear = ration({"mail": 20.1})
+    assert dear.closed == ("mail",)
+    decided = decide(frame, table, programme({"mail": 20.1}), as_of=AS_OF, contacts=None, ration=dear)
+    assert decided["recommended_incentive"].tolist()[:5] == ["gift"] * 5
+    assert decided["no_offer_reason"].tolist()[5:] == ["setup_cost"] * 5
+    assert ration({"mail": 20.1, "gift": 100.0}).closed == ("gift", "mail")
+
+
+def test_contenders_found_in_parts_are_planned_as_together() -> None:
+    frame, table, settings = mixed(), policy(*EFFECTS), programme(holdout_share=0.2)
+    parts = [contend(part, table, settings, as_of=AS_OF, contacts=None) for part in (frame[:70], frame[70:])]
+    apart = plan_budget(together(parts), table, settings, budget=40.0)
+    pd.testing.assert_frame_equal(apart.offers, planned(40.0, frame, settings, table).offers)
+
+
+def test_phases_spend_the_programmes_shares_and_the_test_draws_lots() -> None:
+    frame = pd.concat([members(member_id=[f"{part}{number}" for number in range(10)]) for part in range(40)])
+    frame = frame.assign(value_if_active=np.random.default_rng(6).lognormal(5, 0.3, len(frame))).reset_index(drop=True)
+    plan = planned(np.inf, frame, table=policy(*EFFECTS, advantages=()))
+    whole = plan.offers["expected_cost"].sum()
+    spent = {phase.phase: phase.expected_cost / whole for phase in plan.phases}
+    assert spent == pytest.approx({"test": 0.1, "burst": 0.7, "tail": 0.2}, abs=0.01)
+    worth = plan.offers.groupby("phase")["expected_net"]
+    assert worth.min()["burst"] >= worth.max()["tail"]
+    assert worth.max()["test"] > worth.min()["burst"] > worth.min()["test"]
+    assert sum(phase.members for phase in plan.phases) == len(plan.offers)

@@ -73,7 +73,7 @@ def scored(answers, *member_ids, **options) -> list:
 def test_members_brought_up_to_date_as_of_the_publication_are_those_published(answers, shop):
     published = answers.published(shop.member_ids)[1]
     known = answers.up_to_date(shop.member_ids, answers.programme.instant(AS_OF))
-    assert decide_known(known, answers.bundle, answers.policy_table, answers.programme) == published
+    assert decide_known(known, answers.bundle, answers.policy_table, answers.programme, None) == published
 
 
 def test_an_order_moves_the_next_score_of_its_member_only(answers, by_risk):

@@ -73,7 +73,9 @@ def test_decisions_on_the_workers_heed_consent_and_effects(
     session: SparkSession, on_spark: Tables, tables: Tables, programme: Programme
 ):
     bundle = small_bundle(programme)
-    terms = Terms(programme.instant(AS_OF), bundle, small_policy(bundle.trained_until), programme, paused=False)
+    terms = Terms(
+        programme.instant(AS_OF), bundle, small_policy(bundle.trained_until), programme, paused=False, ration=None
+    )
     ours = terms.decide(candidates(tables, terms.as_of, programme))
     features = session.sql(ibis.to_sql(features_expression(on_spark, terms.as_of, programme), dialect="pyspark"))
     theirs = decide_on_spark(session, features, on_spark, terms).orderBy("member_id").toArrow()

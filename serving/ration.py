@@ -1,0 +1,71 @@
+"""What set-up costs and a budget leave of the policy's recommendations. Pure.
+
+It is worked out over all members at once and published with the decisions it led to, so that a member decided about
+alone gets what they would get among all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from serving.assignment import lots
+from serving.budget import NOTHING, Steps, frontier_steps
+from serving.bundle import Record
+from serving.options import NONE, RECOMMENDED, Options
+from serving.outlook import weights
+
+
+class Limit(Record):
+    """By what a budget is kept to. An offer, or a step to a dearer one, has to bring more per cost than the multiplier.
+
+    Where it brings just as much, lots decide.
+    """
+
+    budget: float = Field(ge=0, description="what all recommended may be expected to cost, set-up included")
+    multiplier: float = Field(ge=0, description="net value that one more unit of budget would bring")
+    lots_below: float = Field(ge=0, le=1, description="at the multiplier itself, members whose lot is below this")
+
+
+class Ration(Record):
+    """What may be recommended, and to whom, beyond what guardrails allow."""
+
+    closed: tuple[str, ...] = Field((), description="incentives whose set-up would not be earned back")
+    typical_values: dict[str, float] = Field(
+        default_factory=dict, description="mean value if active per policy segment, of members who may be sent anything"
+    )
+    limit: Limit | None = Field(None, description="None where there is no budget")
+
+
+def steps(offered: Options, net: np.ndarray, lot: np.ndarray) -> Steps:
+    """Find the steps along members' frontiers; see :func:`serving.budget.frontier_steps`."""
+    return frontier_steps(cost=offered.of("cost"), value=net, lot=lot)
+
+
+def member_lots(member_ids: pd.Series, seed: str) -> np.ndarray:
+    """Draw what decides between members who would bring just as much per cost."""
+    return lots(f"{seed}|budget|", member_ids)
+
+
+def within(
+    offered: Options, members: pd.DataFrame, ration: Ration, limit: Limit, seed: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep to a budget.
+
+    Returns
+    -------
+    tuple
+        The option that is left to each member, by its place in ``offered.told``, or `NONE`; and why those get none who
+        would have: `budget`, or `not_worth_it` where to them it would bring less than it costs.
+    """
+    everybody = np.arange(len(members))
+    alone = pd.Series(1.0, members.index)
+    weight = weights(members["value_if_active"], alone, members["policy_segment"], ration.typical_values).to_numpy()
+    net = offered.net(weight)
+    taken = steps(offered, net, member_lots(members["member_id"], seed))
+    chosen = taken.choices(taken.beyond(limit.multiplier, limit.lots_below), len(members))
+    place = np.where(chosen == NOTHING, NONE, offered.place[everybody, chosen])
+    missed = (chosen == NOTHING) & (offered.place[:, RECOMMENDED] != NONE)
+    pays = (net > 0).any(axis=1)
+    return place, np.select([missed & pays, missed], ["budget", "not_worth_it"], "")

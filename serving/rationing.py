@@ -1,0 +1,70 @@
+"""Those among whom a budget is divided, found span by span: features and scores, and nothing said about them yet."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from features.programme import Programme
+from features.schemas import Tables
+from serving.bundle import ModelBundle, PolicyTable
+from serving.decisions import candidates, scored_members
+from serving.loading import Pace, Step
+from serving.parts import spans
+from serving.plan import Contenders, contend, plan_budget, ration_set_up, together
+from serving.ration import Ration
+
+
+def find_contenders(
+    tables: Tables,
+    as_of: datetime,
+    bundle: ModelBundle,
+    policy: PolicyTable,
+    programme: Programme,
+    *,
+    chunk_rows: int,
+    step: Step,
+) -> Contenders:
+    """Score all eligible members, so many at once, and keep those who may be sent anything."""
+    todo, found = spans(tables, chunk_rows), []
+    pace = Pace("finding who may be sent anything", sum(span.members for span in todo), step)
+    for span in todo:
+        known = candidates(span.of(tables), as_of, programme)
+        members = scored_members(known, bundle, programme)
+        found.append(
+            contend(members, policy, programme, as_of=as_of, contacts=known.contacts, unsubscribed=known.unsubscribed)
+        )
+        pace.passed(span.members)
+    return together(found)
+
+
+def ration(
+    tables: Tables,
+    as_of: datetime,
+    bundle: ModelBundle,
+    policy: PolicyTable | None,
+    programme: Programme,
+    *,
+    budget: float | None,
+    chunk_rows: int,
+    step: Step,
+) -> Ration | None:
+    """Work out what set-up costs and a budget leave of the policy; None where neither takes anything.
+
+    Parameters
+    ----------
+    tables, as_of, bundle, policy, programme
+        As in :func:`serving.decisions.decide_members`.
+    budget
+        What all recommended may be expected to cost, set-up included; None means no limit.
+    chunk_rows
+        Members scored at once.
+    step
+        Told what is being done.
+    """
+    has_setup = any(one.setup_cost > 0 for one in programme.incentives)
+    if policy is None or (budget is None and not has_setup):
+        return None
+    contenders = find_contenders(tables, as_of, bundle, policy, programme, chunk_rows=chunk_rows, step=step)
+    if budget is None:
+        return ration_set_up(contenders, policy, programme)
+    return plan_budget(contenders, policy, programme, budget=budget).ration

@@ -1,0 +1,85 @@
+"""A budget given to the weekly job is kept by its decisions, told by its summary, and heeded by the service."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from builders import AS_OF, history_of, small_programme
+
+from features.programme import Programme
+from serving import jobs
+from serving.answers import Answers, open_answers
+from serving.batch import score_programme
+from serving.bundle import save_bundle, save_policy_table
+from serving.contracts import ScoreRequest
+from serving.known import decide_known
+from serving.records import DecisionRecord, decision_records
+from serving.registry import policy_file
+from serving.summary import RunSummary
+
+
+@dataclass(frozen=True)
+class Rationed:
+    """A programme scored with half the money it could spend, and the plan for as much."""
+
+    programme: Programme
+    budget: float
+    plan: dict[str, Any]
+    summary: RunSummary
+    records: dict[str, DecisionRecord]
+
+
+def quiet(_: str) -> None:
+    """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def rationed(shop, tmp_path_factory) -> Rationed:
+    programme = small_programme(tmp_path_factory.mktemp("rationed"), shop.frames)
+    bundle = programme.path("bundle")
+    save_bundle(shop.bundle, bundle)
+    save_policy_table(shop.policy_table, policy_file(programme))
+    budget = jobs.plan(programme, AS_OF, 1e9, None, bundle_folder=bundle, step=quiet).record["full_cost"] / 2
+    plan = jobs.plan(programme, AS_OF, budget, None, bundle_folder=bundle, step=quiet).record
+    summary = score_programme(
+        programme, programme.path("out"), as_of=AS_OF, budget=budget, bundle_folder=bundle, chunk_rows=7
+    )
+    records = {record.member_id: record for record in decision_records(pq.read_table(summary.file))}
+    return Rationed(programme, budget, plan, summary, records)
+
+
+@pytest.fixture(scope="module")
+def answers(rationed) -> Iterator[Answers]:
+    opened = open_answers(rationed.programme, rationed.programme.path("bundle"))
+    yield opened
+    opened.close()
+
+
+def test_plan_and_summary_agree_on_what_comes_of_the_budget(rationed):
+    expected = rationed.summary.expected
+    assert 0 < expected.members < expected.members + rationed.summary.no_offer_reasons["budget"]
+    assert expected.cost <= rationed.budget
+    for name in ("members", "recalls", "margin", "cost", "net_value", "net_value_low", "net_value_high"):
+        assert getattr(expected, name) == pytest.approx(rationed.plan[name]), name
+    assert rationed.summary.ration.limit.multiplier == rationed.plan["multiplier"] > 0
+
+
+def test_who_is_left_out_gets_nothing_and_is_told_that_it_is_the_budget(rationed):
+    left_out = [record for record in rationed.records.values() if record.no_offer_reason == "budget"]
+    assert left_out
+    for record in left_out:
+        assert (record.recommended_incentive, record.assigned_incentive, record.probabilities) == (None, None, {})
+
+
+def test_the_service_says_of_members_anew_what_was_published(rationed, answers, shop):
+    known = answers.up_to_date(shop.member_ids, rationed.programme.instant(AS_OF))
+    decided = decide_known(known, answers.bundle, answers.policy_table, answers.programme, answers.ration())
+    assert {name: decided[name] for name in rationed.records} == rationed.records
+
+
+def test_the_service_heeds_the_budget_for_histories_sent_to_it(rationed, answers, shop):
+    histories = [history_of(name, shop.frames) for name in rationed.records]
+    answer = answers.score(ScoreRequest.model_validate({"histories": histories}), request_id="test")
+    assert {item.member_id: item.decision for item in answer.results} == rationed.records
