@@ -238,6 +238,9 @@ class Incentive(Settings):
     )
     face_value: Amount = Field(0.0, description="per redemption, at cost to the programme")
     setup_cost: Amount = Field(0.0, description="once per campaign, whatever its size")
+    ladder: Identifier | None = Field(
+        None, description="incentives of one ladder differ in face value alone; deeper ones recall no fewer"
+    )
     eligible: IncentiveEligibility = Field(IncentiveEligibility(), description="who may get it")
 
     @model_validator(mode="after")
@@ -431,6 +434,9 @@ class Programme(Settings):
         ):
             if repeated := sorted({n for n in names if names.count(n) > 1}):
                 raise ValueError(f"{what} {', '.join(repeated)} is defined more than once")
+        rungs = [(i.ladder, i.face_value) for i in self.incentives if i.ladder]
+        if repeated := sorted({ladder for ladder, value in rungs if rungs.count((ladder, value)) > 1}):
+            raise ValueError(f"incentives of ladder {', '.join(repeated)} must differ in face value")
         if self.guardrails.control_id in {i.id for i in self.incentives}:
             raise ValueError(f"control_id {self.guardrails.control_id!r} is also an incentive")
         return self

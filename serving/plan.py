@@ -64,9 +64,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Contenders:
-    """Those among whom a budget is divided: ``member_id``, ``policy_segment``, ``value_if_active`` and ``held`` (out).
+    """Those among whom a budget is divided.
 
-    ``may_get`` has one row per member and one column per arm: what no guardrail forbids.
+    Attributes
+    ----------
+    members
+        ``member_id``, ``policy_segment``, ``value_if_active``, ``held`` (in the holdout) and ``lot``.
+    may_get
+        One row per member and one column per arm: what no guardrail forbids.
     """
 
     members: pd.DataFrame
@@ -80,7 +85,6 @@ class _Candidates:
     offered: Options
     net: np.ndarray
     weight: np.ndarray
-    lot: np.ndarray
     typical: dict[str, float]
 
 
@@ -110,7 +114,7 @@ def contend(
     own = members[["member_id", "policy_segment", "value_if_active"]].iloc[rows].reset_index(drop=True)
     today = programme.local_date(as_of)
     held = in_holdout(own["member_id"], as_of=today, share=rules.holdout_share, seed=rules.seed)
-    return Contenders(own.assign(held=held), may_get[rows])
+    return Contenders(own.assign(held=held, lot=member_lots(own["member_id"], rules.seed)), may_get[rows])
 
 
 def together(parts: Sequence[Contenders]) -> Contenders:
@@ -138,8 +142,8 @@ def plan_budget(contenders: Contenders, policy: PolicyTable, programme: Programm
     budget
         What offers may be expected to cost, set-up included.
     """
-    everything = _settled(contenders, policy, programme, np.inf, frozenset())
-    best = _settled(contenders, policy, programme, budget, everything.closed)
+    everything = _settled(_Solver(contenders, policy, programme), np.inf)
+    best = _settled(everything.solver, budget)
     multiplier, lots_below = best.solution.limit
 
     budgets = [share * everything.solution.cost for share in CURVE_SHARES]
@@ -151,7 +155,7 @@ def plan_budget(contenders: Contenders, policy: PolicyTable, programme: Programm
         offers=offers,
         outlook=outlook(_sent(best.solver.candidates, best.solution.chosen), policy, programme),
         ration=Ration(
-            closed=tuple(sorted(best.closed)),
+            closed=tuple(sorted(best.solver.closed)),
             typical_values=best.solver.candidates.typical,
             limit=Limit(budget=budget, multiplier=multiplier, lots_below=lots_below),
         ),
@@ -186,19 +190,13 @@ def ration_set_up(contenders: Contenders, policy: PolicyTable, programme: Progra
 class _Settled:
     solver: _Solver
     solution: _Solution
-    closed: frozenset[str]
 
 
-def _settled(
-    contenders: Contenders, policy: PolicyTable, programme: Programme, budget: float, closed: frozenset[str]
-) -> _Settled:
+def _settled(solver: _Solver, budget: float) -> _Settled:
     """Solve, and where incentives are not worth their set-up solve again with what is recommended instead of them."""
-    solver = _Solver(_candidates(contenders, policy, programme, closed), programme)
     solution = solver.solve(budget, solver.incentives)
     dropped = solver.incentives - solution.sent
-    if dropped:
-        return _settled(contenders, policy, programme, budget, closed | dropped)
-    return _Settled(solver, solution, closed)
+    return _settled(solver.without(dropped), budget) if dropped else _Settled(solver, solution)
 
 
 class _Solver:
@@ -208,12 +206,21 @@ class _Solver:
     which most net value is left is dropped, and so on, as long as that brings more than keeping it.
     """
 
-    def __init__(self, candidates: _Candidates, programme: Programme) -> None:
-        self.candidates = candidates
+    def __init__(
+        self, contenders: Contenders, policy: PolicyTable, programme: Programme, closed: frozenset[str] = frozenset()
+    ) -> None:
+        self._given = (contenders, policy, programme)
+        self._lot = contenders.members["lot"].to_numpy()
         self._setup = {one.id: one.setup_cost for one in programme.incentives}
         self._steps: dict[frozenset[str], Steps] = {}
-        found = np.unique(candidates.offered.place[~np.isnan(candidates.net)])
-        self.incentives = frozenset(candidates.offered.told["incentive_id"].iloc[found])
+        self.closed = closed
+        self.candidates = _candidates(contenders, policy, programme, closed)
+        found = np.unique(self.candidates.offered.place[~np.isnan(self.candidates.net)])
+        self.incentives = frozenset(self.candidates.offered.told["incentive_id"].iloc[found])
+
+    def without(self, incentives: frozenset[str]) -> _Solver:
+        """Close more incentives."""
+        return _Solver(*self._given, self.closed | incentives)
 
     def solve(self, budget: float, incentives: frozenset[str]) -> _Solution:
         """Choose for every member among the candidates that are of these incentives."""
@@ -237,7 +244,7 @@ class _Solver:
         if incentives not in self._steps:
             given = self.candidates
             is_open = np.append(given.offered.told["incentive_id"].isin(incentives), False)[given.offered.place]
-            self._steps[incentives] = steps(given.offered, np.where(is_open, given.net, np.nan), given.lot)
+            self._steps[incentives] = steps(given.offered, np.where(is_open, given.net, np.nan), self._lot)
         return self._steps[incentives]
 
 
@@ -252,7 +259,7 @@ def _candidates(
     typical = typical_values(advised["value_if_active"], alone[advised.index], advised["policy_segment"])
     weight = weights(members["value_if_active"], alone, members["policy_segment"], typical).to_numpy()
     net = np.where(members["held"].to_numpy()[:, None], np.nan, offered.net(weight))
-    return _Candidates(offered, net, weight, member_lots(members["member_id"], programme.guardrails.seed), typical)
+    return _Candidates(offered, net, weight, typical)
 
 
 def _sent(candidates: _Candidates, chosen: np.ndarray) -> pd.DataFrame:
@@ -284,6 +291,6 @@ def _offers(members: pd.DataFrame, settled: _Settled, programme: Programme) -> p
             expected_cost=told["cost"],
             expected_recall=told["recall"],
             expected_net=candidates.net[rows, chosen[rows]],
-            lot=candidates.lot[rows],
+            lot=members["lot"].to_numpy()[rows],
         )
     )

@@ -20,6 +20,7 @@ from serving.measure import losers
 from serving.policy import cheapest_effective, effective_by_cost, judge, needed_sample
 from serving.segments import POLICY_SEGMENTS
 from training.contrast import Contrast
+from training.depth import chains
 from training.multiplicity import interval_z, step_down
 from training.offer_log import OfferLog, read_offer_log
 from training.pooling import with_pooled
@@ -107,7 +108,7 @@ def effects_of_logs(given: Sequence[OfferLog], programme: Programme, as_of: date
     logs = _comparable(given, guardrails)
     evidence = _evidence(logs)
     segments = _segments(logs, programme)
-    compared = _tested(_comparisons(segments, programme), guardrails)
+    compared = _tested(_comparisons(segments, programme), programme)
     comparisons = sum(one.is_large(guardrails) for one in compared)
     reaches = (float(norm.ppf((1 + guardrails.confidence) / 2)), interval_z(comparisons, guardrails.confidence))
     estimated = [_effect(one, reaches, evidence, guardrails) for one in compared]
@@ -214,8 +215,9 @@ def _comparison(name: str, segment: SegmentEvidence, incentive_id: str, guardrai
     )
 
 
-def _tested(compared: list[Comparison], guardrails: Guardrails) -> list[Comparison]:
+def _tested(compared: list[Comparison], programme: Programme) -> list[Comparison]:
     """Test the effects on recall of all comparisons with enough offers, in steps."""
+    guardrails = programme.guardrails
     family = [(number, one, one.contrast) for number, one in enumerate(compared) if one.is_large(guardrails)]
 
     def is_above_floor(member: int, z: float) -> bool:
@@ -223,7 +225,8 @@ def _tested(compared: list[Comparison], guardrails: Guardrails) -> list[Comparis
         return contrast is not None and contrast.share_interval(RECALL, z)[0] > guardrails.recall_floor
 
     separations = np.array([one.separation for _, one, _ in family])
-    found = step_down(separations, is_above_floor, guardrails.confidence)
+    rungs = [(one.segment, one.incentive_id) for _, one, _ in family]
+    found = step_down(separations, is_above_floor, guardrails.confidence, chains(rungs, programme))
     recalling = {number for (number, *_), is_found in zip(family, found, strict=True) if is_found}
     return [replace(one, recalls=number in recalling) for number, one in enumerate(compared)]
 

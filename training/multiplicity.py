@@ -8,7 +8,7 @@ finds. Holm's steps need no assumption on how comparisons depend; Sidak's interv
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -29,30 +29,42 @@ def interval_z(comparisons: int, confidence: float) -> float:
     return float(norm.ppf((1 + level) / 2))
 
 
-def step_down(separations: np.ndarray, rejects: Rejects, confidence: float) -> np.ndarray:
+def step_down(
+    separations: np.ndarray, rejects: Rejects, confidence: float, chains: Sequence[Sequence[int]]
+) -> np.ndarray:
     """Tell which comparisons are above the floor; the chance of any false one is at most the tests' share of error.
 
-    Comparisons are tested in steps. What one step finds leaves the family, and the others share its error.
+    Chains of comparisons are tested in steps. A chain is tested in its order, each comparison with the whole share of
+    the chain, and only if the one before was found: that costs no more error than a single comparison (Maurer, Hothorn
+    and Lehmacher, 1995; Bretz, Maurer, Brannath and Posch, 2009). A chain found whole leaves the family, and the others
+    share its error.
 
     Parameters
     ----------
     separations
         How many standard errors the detectable effect is, per comparison: known before effects are seen. Error goes
-        where it can find something (Roeder and Wasserman, 2009).
+        where it can find something (Roeder and Wasserman, 2009), for a chain by its first comparison.
     rejects
         The test of one comparison at a number of standard errors.
     confidence
         Of the whole policy table.
+    chains
+        Places of comparisons; each comparison is in one chain, most often alone.
     """
     error = TESTS_SHARE * (1 - confidence)
     found = np.zeros(len(separations), dtype=bool)
-    while not found.all():
-        left = np.flatnonzero(~found)
-        critical = dict(zip(left.tolist(), thresholds(separations[left], error).tolist(), strict=True))
-        fresh = [number for number, z in critical.items() if rejects(number, z)]
-        if not fresh:
+    left = [list(chain) for chain in chains]
+    firsts = [chain[0] for chain in left]
+    while left:
+        rest = []
+        for chain, z in zip(left, thresholds(separations[firsts], error).tolist(), strict=True):
+            passed = next((place for place, number in enumerate(chain) if not rejects(number, z)), len(chain))
+            found[chain[:passed]] = True
+            rest.append(chain[passed:])
+        if rest == left:
             break
-        found[fresh] = True
+        firsts = [first for first, chain in zip(firsts, rest, strict=True) if chain]
+        left = [chain for chain in rest if chain]
     return found
 
 

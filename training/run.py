@@ -22,6 +22,7 @@ from serving.registry import policy_file
 from training import backtest as backtests
 from training import simulator
 from training.champions import judge, record_verdict
+from training.depth import dose_responses
 from training.effects import effects_frame, estimate_effects
 from training.fit import Training
 from training.fit import train as fit_models
@@ -186,6 +187,8 @@ def effects(
         "choices": [{name: value for name, value in choice.items() if name != "why"} for choice in choices],
     }
     found: dict[str, Any] = {"effects": estimated, "choices": choices}
+    if depths := [asdict(depth) for depth in dose_responses(table, programme)]:
+        found["depths"] = shown["depths"] = depths
     if uplift:
         found["uplift"] = shown["uplift within policy segments"] = _member_levels(loaded, programme, instant, step)
     return JobResult(

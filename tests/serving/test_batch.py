@@ -142,6 +142,7 @@ def test_features_that_moved_since_training_are_in_the_summary_and_the_warnings(
         programme,
         AS_OF,
         tmp_path / "out",
+        budget=None,
         bundle_folder=tmp_path / "bundle",
         engine="duckdb",
         scratch=None,
