@@ -63,7 +63,7 @@ def _depths(ladder: str, effects: Sequence[Effect], arms: dict[str, Incentive], 
     values = [arms[effect.incentive_id].face_value for effect in effects]
     recalls = np.array([effect.recall.value for effect in effects])
     precision = 1 / np.maximum([effect.recall.se for effect in effects], SMALLEST_SE) ** 2
-    monotone = IsotonicRegression().fit_transform(values, recalls, precision)
+    monotone = IsotonicRegression().fit(values, recalls, precision).predict(values)
     return [
         Depth(
             policy_segment=effect.policy_segment,

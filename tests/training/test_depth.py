@@ -66,7 +66,7 @@ def test_depths_are_told_with_the_dose_response_that_never_falls() -> None:
     ]  # fmt: skip
     monotone = [one.recall_monotone for one in depths]
     assert monotone == sorted(monotone)
-    assert monotone[0] == monotone[1] == pytest.approx((depths[0].recall + depths[1].recall) / 2, abs=0.001)
+    assert monotone[0] == monotone[1] == pytest.approx((depths[0].recall + depths[1].recall) / 2, abs=0.003)
     assert [one.chosen for one in depths] == [True, False, False]
 
 

@@ -86,7 +86,7 @@ def test_a_chain_is_tested_in_its_order_at_the_price_of_one_comparison() -> None
 
 def test_chains_keep_the_error_where_the_deepest_works_and_the_others_do_nothing() -> None:
     # the hard case: each chain surely gets past its first comparison, and some are found whole
-    rng, programmes = np.random.default_rng(2), 3000
+    rng, programmes = np.random.default_rng(2), 1000
     chains = [[3 * number, 3 * number + 1, 3 * number + 2] for number in range(8)]
     truth = np.tile([8.0, 0.0, 0.0], 8)
     truth[:6] = 8.0
