@@ -68,7 +68,7 @@ def test_a_store_from_before_layouts_had_versions_keeps_what_is_in_it(tmp_path):
         tmp_path,
         "drop table alembic_version",
         *(f"drop table if exists {table}" for table in later),
-        *(f"alter table publications drop column {column}" for column in ("owner", "read_at")),
+        *(f"alter table publications drop column {column}" for column in ("owner", "read_at", "ration")),
     )
     with closing(Store(Database(URL, tmp_path), owner="a")) as ours:
         assert ours.current() is None
