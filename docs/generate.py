@@ -11,7 +11,7 @@ from typing import Any, get_args
 from figures import benchmarks_markdown, families_markdown, scale_markdown
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from reference import api_markdown, cli_markdown, errors_markdown
+from reference import api_markdown, cli_markdown, code_markdown, errors_markdown
 
 from features.catalogue import Unit, features_markdown
 from features.programme import Programme, Settings, Windows
@@ -124,6 +124,7 @@ def _sentences(wording: Wording) -> str:
 GENERATED = {
     "api.md": api_markdown,
     "cli.md": cli_markdown,
+    "code-map.md": code_markdown,
     "errors.md": errors_markdown,
     "benchmarks.md": benchmarks_markdown,
     "input-contract.md": contract_markdown,

@@ -1,4 +1,4 @@
-"""The reference pages made from the code: the command line, the Python API, and the errors."""
+"""The reference pages made from the code: the command line, the Python API, the errors, and the modules."""
 
 from __future__ import annotations
 
@@ -69,6 +69,11 @@ MESSAGES = """
 ## Messages
 
 Every message the code has, by where it is; `...` stands for what it names.
+"""
+
+CODE = """# The code map
+
+Generated from the first line of every module. How they work together is told in [working on Winback](contributing.md).
 """
 
 MEMBERS: Mapping[str, Sequence[str]] = {
@@ -150,6 +155,27 @@ def _sections(docstring: str) -> Iterator[str]:
             yield f"- {', '.join(f'`{name}`' for name in line.split(', '))}:"
         else:
             yield f"  {line.strip()}" if heading and line else line.strip()
+
+
+def code_markdown() -> str:
+    """List every module of the packages with what it does."""
+    return "\n".join([CODE, *(_package(name) for name in ("features", "serving", "training"))])
+
+
+def _package(name: str) -> str:
+    root = Path(import_module(name).__path__[0])
+    files = [file for file in sorted(root.rglob("*.py")) if "migrations" not in file.parts]
+    rows = (f"| `{_dotted(file, root.parent)}` | {_first_line(file)} |" for file in files)
+    return "\n".join([f"## `{name}`", "", "| module | what it does |", "|---|---|", *rows, ""])
+
+
+def _dotted(file: Path, root: Path) -> str:
+    return ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _first_line(file: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return re.sub(r":mod:`([^`]+)`", r"`\1`", docstring.splitlines()[0]).replace("``", "`")
 
 
 def errors_markdown() -> str:

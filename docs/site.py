@@ -21,6 +21,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "Every week": ("weekly-job", "report", "console"),
     "Service": ("crm", "crm-calls", "security", "operations"),
     "Reference": ("cli", "api", "errors", "reasons-zh"),
+    "Working on it": ("contributing", "code-map"),
 }
 """The pages in their order. One that is not there is left out; one that is not listed comes last, under More."""
 
