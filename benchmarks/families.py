@@ -38,7 +38,6 @@ MEMBERS = 3_000
 def ablate(case: Case, data: Path | None) -> Iterator[Record]:
     """Yield one flat record per family that has anything to tell in this back-test."""
     programme, loaded = prepare(case, data)
-    programme = programme.model_copy(update={"training": programme.training.model_copy(update={"leave_out": ()})})
     full = _rehearse(loaded, programme.instant(case.as_of), programme)
     used = set(full.training.bundle.feature_names)
     for family, columns in _families(programme).items():

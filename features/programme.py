@@ -341,7 +341,7 @@ class Training(Settings):
         description="most members to learn from, past dates added up; of more some are drawn, rare segments whole",
     )
     leave_out: tuple[Family, ...] = Field(
-        ("breadth",), description="families of features that models do not read; this one added nothing in back-tests"
+        (), description="families of features that models do not read; personas and guardrails still do"
     )
     trusted_features: tuple[str, ...] = Field(
         (), description="honest features that the leakage guard refused by name; it lets them pass"

@@ -10,9 +10,8 @@ from scipy.special import expit, logit
 
 from serving.bundle import Calibrator, Floats
 
-STRAIGHTNESS: Final = 1_000.0
-"""Weight of the squared distance of the fitted line from leaving the log-odds as they are. The slope is learnt from
-trees grown on fewer dates than the final ones, so it takes many members to depart from 1."""
+STRAIGHTNESS: Final = 10.0
+"""Weight of the squared distance of the fitted line from leaving the log-odds as they are."""
 
 SMALLEST_PROBABILITY: Final = 1e-5
 _FARTHEST = float(logit(1 - SMALLEST_PROBABILITY))

@@ -120,10 +120,10 @@ def test_columns_that_tell_nothing_are_left_out(learnt):
 
 
 def test_families_that_the_programme_leaves_out_are_not_read(snapshots, now, learnt):
-    assert "category_count" not in learnt.bundle.feature_names
+    assert "category_count" in learnt.bundle.feature_names
     plain = programme()
-    reads_all = plain.model_copy(update={"training": plain.training.model_copy(update={"leave_out": ()})})
-    assert "category_count" in train(snapshots, now, reads_all).bundle.feature_names
+    without = plain.model_copy(update={"training": plain.training.model_copy(update={"leave_out": ("breadth",)})})
+    assert "category_count" not in train(snapshots, now, without).bundle.feature_names
 
 
 def test_each_horizon_has_its_classifier_when_they_differ(snapshots, now, learnt):
