@@ -176,14 +176,14 @@ class Answers(Lookup):
         else:
             found = {name: Asked(name, published(record), stored) for name, record in records.items()}
         found |= self._anew(changed, utc_now(), say)
-        unknown = ItemError(code="unknown_member", message=f"no decision as of {as_of} for this member")
+        undecided = self.undecided(set(member_ids) - found.keys(), publication)
         head = {
             "model_version": publication.model_version,
             "policy_version": publication.policy_version,
             "as_of": as_of,
             "computed_at": stored.computed_at,
         }
-        return head, [found.get(name) or Asked(name, unknown, stored) for name in member_ids]
+        return head, [found.get(name) or Asked(name, undecided[name], stored) for name in member_ids]
 
     def _anew(self, member_ids: Collection[str], as_of: datetime, say: Say[T]) -> dict[str, Asked[T]]:
         provenance = Provenance("recomputed", self.when(as_of), iso(utc_now()))

@@ -40,7 +40,7 @@ def from_tables(tables: Tables, member_ids: Collection[str], as_of: datetime, pr
         (known,),
         {
             **nothing_known((member_id for member_id in member_ids if member_id not in told), as_of),
-            **dict.fromkeys(known.not_eligible, _not_eligible(programme)),
+            **dict.fromkeys(known.not_eligible, not_eligible(programme)),
         },
     )
 
@@ -97,6 +97,7 @@ def decide_known(
     return {**known.errors, **{record.member_id: record for record in records}}
 
 
-def _not_eligible(programme: Programme) -> ItemError:
+def not_eligible(programme: Programme) -> ItemError:
+    """Say of members that the programme does not score them."""
     days = programme.eligible.ordered_within_days
     return ItemError(code="not_eligible", message=f"the programme scores members who ordered within {days} days only")

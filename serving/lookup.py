@@ -15,7 +15,7 @@ from serving.board import Board
 from serving.bundle import ModelBundle, PolicyTable
 from serving.contracts import Features, ItemError, MembersRequest, Source
 from serving.histories import from_histories
-from serving.known import Known, from_features
+from serving.known import Known, from_features, not_eligible
 from serving.ledger import Ledger
 from serving.loading import not_in_future
 from serving.pause import Switch
@@ -94,6 +94,15 @@ class Lookup:
         if not member_ids:
             return Known()
         return Recomputer(self.programme, PublishedHistory(self.programme), self.ledger).known(member_ids, as_of)
+
+    def undecided(self, member_ids: Collection[str], publication: Publication) -> dict[str, ItemError]:
+        """Say of members whom a publication has no decision about whether they were not eligible, or are not known."""
+        as_of = publication.as_of.isoformat()
+        unknown = ItemError(code="unknown_member", message=f"no decision as of {as_of} for this member")
+        seen: set[str] = set()
+        if self.programme.eligible.ordered_within_days is not None:
+            seen = PublishedHistory(self.programme).seen(member_ids, self.programme.instant(publication.as_of))
+        return {name: not_eligible(self.programme) if name in seen else unknown for name in member_ids}
 
     def sent(self, request: MembersRequest, when: datetime) -> Known:
         """Return what a call tells of members, by their rows or their features."""

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,9 @@ from features.canonical import write_by_member
 from features.programme import Programme
 from features.schemas import CONTRACTS
 from features.sources import Loaded
+
+_APPEARANCES: Final = {"orders": "ordered_at", "members": "joined_at"}
+"""The tables that make members known, and the times from which on they do."""
 
 _KEPT: Final = 2
 """So many are kept: a reader may have just opened the one before."""
@@ -79,6 +83,16 @@ class PublishedHistory:
         if not published:
             return None
         return {file.stem: _read(file, member_ids) for file in sorted(published[-1].glob("*.parquet"))}
+
+    def seen(self, member_ids: Collection[str], before: datetime) -> set[str]:
+        """Return those of the members who had ordered or joined before a naive UTC instant."""
+        published = _published(_home(self.programme))
+        asked, seen = pc.field("member_id").isin(sorted(set(member_ids))), set()
+        for name, time in _APPEARANCES.items() if published and member_ids else ():
+            then = pc.field(time).is_null() | (pc.field(time) < pa.scalar(before, pa.timestamp("us")))
+            rows = pq.read_table(published[-1] / f"{name}.parquet", columns=["member_id"], filters=asked & then)
+            seen.update(rows["member_id"].to_pylist())
+        return seen
 
 
 def _home(programme: Programme) -> Path:

@@ -37,6 +37,12 @@ def test_unknown_members_are_errors_of_their_items_only(service, published):
     ]  # fmt: skip
 
 
+def test_a_member_the_programme_does_not_score_is_not_eligible_by_id_too(service, published):
+    left_out = next(member for member in published.member_ids if member not in published.records)
+    answer = ScoreAnswer.model_validate(score(service, member_ids=[left_out]).json())
+    assert answer.results[0].error.code == "not_eligible"
+
+
 def test_histories_that_do_not_fit_are_errors_of_their_items_only(service, published):
     good, other, *_ = (history_of(member, published.frames) for member in published.records)
     twice = {**other, "orders": [*other["orders"], {**other["orders"][0], "net_amount": -5.0, "order_id": "odd"}]}
