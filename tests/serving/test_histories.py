@@ -41,7 +41,8 @@ def test_effects_estimated_after_as_of_do_not_decide(shop):
 
 
 def test_the_future_is_not_decided_about(shop):
-    answers = Answers(shop.programme, shop.bundle, shop.policy_table, None, None, None, None)
+    unused = dict.fromkeys(("store", "ledger", "alerts", "switch", "board", "approvals"))
+    answers = Answers(shop.programme, shop.bundle, shop.policy_table, **unused)
     asked = ScoreRequest.model_validate({"histories": [JOINED], "as_of": "2199-01-01"})
     with pytest.raises(InputError, match="2199-01-01 lies in the future"):
         answers.score(asked, request_id="call")

@@ -13,6 +13,8 @@ from web import application, request
 
 from serving.alerts import Alerts
 from serving.answers import Answers
+from serving.approvals import Approvals
+from serving.board import Board
 from serving.contracts import ErrorAnswer
 from serving.database import Database
 from serving.ledger import Ledger
@@ -33,7 +35,7 @@ def answers(shop, tmp_path_factory):
     """A service before anything is published."""
     folder = tmp_path_factory.mktemp("ledger")
     with closing(Database("sqlite:///winback.db", folder)) as database:
-        parts = (kind(database, owner="a") for kind in (Store, Ledger, Alerts, Switch))
+        parts = (kind(database, owner="a") for kind in (Store, Ledger, Alerts, Switch, Board, Approvals))
         yield Answers(small_programme(folder, shop.frames), shop.bundle, shop.policy_table, *parts)
 
 
