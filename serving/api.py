@@ -65,7 +65,7 @@ def build_api() -> FastAPI:
         """Return what Prometheus reads."""
         return Response(await run(readers, _metrics(request).page), media_type=CONTENT_TYPE)
 
-    app.router.routes.append(mount(computers))
+    app.router.routes.extend(mount(computers))
     app.state.surroundings, app.state.answer_cache = closed(), AnswerCache()
     needed = needs_of(app)
     app.add_middleware(Cached, needs=needed, readers=readers)

@@ -10,7 +10,7 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from features.errors import InputError, RefusedError
 from serving.answers import Answers, NotReadyError
@@ -156,9 +156,16 @@ class Console:
         return response
 
 
-def mount(pool: ThreadPoolExecutor) -> Mount:
-    """Return the console as a route of the application; it is no part of the contract for systems."""
-    return Mount(PATH, routes=Console(pool).routes(), max_body_size=MAX_FORM_BYTES)
+def mount(pool: ThreadPoolExecutor) -> list[BaseRoute]:
+    """Return the console as routes of the application; they are no part of the contract for systems."""
+    return [
+        Route(PATH, _enter, methods=["GET"]),
+        Mount(PATH, routes=Console(pool).routes(), max_body_size=MAX_FORM_BYTES),
+    ]
+
+
+async def _enter(request: Request) -> Response:
+    return go(f"/?{request.url.query}")
 
 
 def _answer(view: View, visit: Visit) -> Response:

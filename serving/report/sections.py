@@ -204,7 +204,7 @@ def _sent(decisions: pd.DataFrame, incentives: tuple[Incentive, ...]) -> pd.Data
     sent = decisions[decisions["assigned_incentive"].notna()]
     costs = campaign_costs(sent, incentives)
     setup_per_member = dict(zip(costs["incentive_id"], costs["setup_cost"] / costs["members"], strict=True))
-    return sent.assign(cost=sent["assigned_cost"] + sent["assigned_incentive"].map(setup_per_member))
+    return sent.assign(cost=sent["assigned_cost"] + sent["assigned_incentive"].map(setup_per_member).astype(float))
 
 
 def _group(values: pd.Series) -> Group:

@@ -78,6 +78,11 @@ def test_a_wrong_key_opens_nothing_and_is_told_so(house):
     assert browser.get("/console/").status_code == 303
 
 
+def test_without_its_slash_the_console_is_found_too_whatever_host_was_named(house):
+    response = Browser(house.app).ask("GET", "/console?lang=zh", headers={"Host": "elsewhere.example"})
+    assert (response.status_code, response.headers["location"]) == (303, "/console/?lang=zh")
+
+
 def test_a_key_that_may_not_read_is_told_so(house):
     _, text = house.add("write")
     response = Browser(house.app).sign_in(text)

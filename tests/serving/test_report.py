@@ -11,6 +11,7 @@ from typing import get_args
 import pandas as pd
 import pyarrow.dataset as ds
 import pytest
+from builders import decision, decisions_table
 from conftest import Published
 from typer.testing import CliRunner
 
@@ -26,7 +27,7 @@ from serving.report.content import Content, gather
 from serving.report.job import write_report
 from serving.report.page import render
 from serving.report.publications import COLUMNS, SUMMARY, find_publications
-from serving.report.sections import CHOSEN, NOT_OFFERED
+from serving.report.sections import CHOSEN, NOT_OFFERED, Exploration, explored, sendings
 from serving.results import Results
 from serving.segments import POLICY_SEGMENTS
 from serving.writer import Writer
@@ -154,6 +155,13 @@ def test_a_week_without_anything_to_send_says_so(content: Content) -> None:
     nothing = replace(content.totals, sent=0, recalls=0.0, recalls_low=0.0, recalls_high=0.0, cost=0.0)
     html = render(replace(content, totals=nothing, sendings=[], plan=None), "en")
     assert "Nothing is sent this week: no incentive has been shown to work" in html
+
+
+def test_where_nothing_is_sent_there_is_nothing_to_add_up(published: Published) -> None:
+    nothing = decisions_table(decision(no_offer_reason="no_effect")).to_pandas()
+    incentives = published.programme.incentives
+    assert sendings(nothing, None, incentives) == []
+    assert explored(nothing, incentives) == Exploration(0, 0.0)
 
 
 def test_what_comes_from_the_tables_is_escaped(content: Content) -> None:

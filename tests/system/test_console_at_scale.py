@@ -47,7 +47,7 @@ def console(programme: Programme, folder: Path) -> Iterator[Chrome]:
 
 
 def sign_in(chrome: Chrome, key: str) -> None:
-    chrome.switch_to.active_element.send_keys(key, Keys.ENTER)
+    chrome.find_element("name", "key").send_keys(key, Keys.ENTER)
 
 
 def shop_of(published: Published, folder: Path) -> Programme:

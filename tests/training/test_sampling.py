@@ -110,5 +110,5 @@ def test_of_a_simulated_programme_a_sample_teaches_what_all_members_do():
     churned = full.happened["churned"]
     losses = [churn_metrics(churned, each["churn_probability"])["log_loss"] for each in scores]
     assert totals[1] == pytest.approx(totals[0], rel=0.05)
-    assert shares[1] == pytest.approx(shares[0], abs=0.01)
+    assert shares[1] == pytest.approx(shares[0], abs=0.02)
     assert losses[1] == pytest.approx(losses[0], abs=0.01)
