@@ -90,7 +90,7 @@ def test_equal_weights_keep_every_row(members):
 
 @pytest.mark.long
 def test_of_a_simulated_programme_a_sample_teaches_what_all_members_do():
-    """Half of the rows give the same totals and the same loss, and totals over a sample are near the truth."""
+    """Half of the rows give the same totals and nearly the same loss, and totals over a sample are near the truth."""
     whole = load_programme(Path(__file__).parents[2] / "programme.toml")
     frames = simulate(4_000, 90, 5, programme=whole, experiment=Experiment(weeks=8)).tables
     loaded = tables_from_frames(whole, **frames)
@@ -110,5 +110,5 @@ def test_of_a_simulated_programme_a_sample_teaches_what_all_members_do():
     churned = full.happened["churned"]
     losses = [churn_metrics(churned, each["churn_probability"])["log_loss"] for each in scores]
     assert totals[1] == pytest.approx(totals[0], rel=0.05)
-    assert shares[1] == pytest.approx(shares[0], abs=0.02)
-    assert losses[1] == pytest.approx(losses[0], abs=0.01)
+    assert shares[1] == pytest.approx(shares[0], abs=0.01)
+    assert losses[1] < losses[0] + 0.02  # half of the rows teach a little less
