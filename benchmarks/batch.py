@@ -28,7 +28,7 @@ from rich.console import Console
 
 from features.catalogue import feature_names
 from features.programme import Programme
-from serving.bundle import load_bundle, save_bundle
+from serving.bundle_files import load_bundle, save_bundle
 from serving.console import rows_table
 
 ROOT = Path(__file__).parents[1]

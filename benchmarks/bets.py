@@ -12,7 +12,7 @@ from interval_coverage import regret
 from offer_logs import AS_OF, COSTS, draw_log, draw_truth, programme
 from seeds import ROOT, Measured, Part, Record
 
-from serving.bundle import PolicyTable
+from serving.policy_table import PolicyTable
 from serving.segments import POLICY_SEGMENTS
 from training.effects import effects_of_log
 

@@ -10,8 +10,8 @@ from offer_logs import COSTS, Truth
 from scipy.stats import norm
 
 from features.programme import Programme
-from serving.bundle import Effect, Estimate, PolicyTable
 from serving.policy import cheapest_effective, effective_by_cost, judge
+from serving.policy_table import Effect, Estimate, PolicyTable
 from serving.segments import POLICY_SEGMENTS
 from training.offer_log import OfferLog
 

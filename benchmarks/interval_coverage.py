@@ -12,7 +12,7 @@ from offer_logs import AS_OF, COSTS, Truth, draw_log, draw_truth, programme, ran
 from scipy.stats import binomtest
 from seeds import Measured, Part, Record
 
-from serving.bundle import PolicyTable
+from serving.policy_table import PolicyTable
 from serving.segments import POLICY_SEGMENTS
 from training.effects import effects_frame, effects_of_log
 from training.offer_log import OfferLog

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from features.programme import Programme, parse_programme
-from serving.bundle import Evidence
+from serving.policy_table import Evidence
 from serving.segments import POLICY_SEGMENTS
 from training.offer_log import OfferLog
 

@@ -14,8 +14,10 @@ from pydantic_core import PydanticUndefined
 from reference import api_markdown, cli_markdown, code_markdown, errors_markdown
 
 from features.catalogue import Unit, features_markdown
-from features.programme import Programme, Settings, Windows
+from features.programme import Programme
 from features.schemas import contract_markdown
+from features.settings import Settings
+from features.settings_members import Windows
 from serving.wording import Wording, sentences, vocabulary
 
 FOLDER = Path(__file__).parent

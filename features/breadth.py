@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import ibis
 import ibis.expr.types as ir
 
-from features.programme import Category
+from features.settings_members import Category
 from features.windows import WEEKS_13, Columns, ratio, within
 
 

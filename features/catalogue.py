@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from features.programme import Family, Windows
+from features.settings import Family
+from features.settings_members import Windows
 from features.windows import event_windows, order_windows
 
 Unit = Literal["days", "hours", "gaps", "count", "per_week", "money", "points", "share", "change", "ratio", "flag"]

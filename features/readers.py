@@ -22,7 +22,8 @@ import pandas as pd
 import pyarrow as pa
 
 from features.errors import InputError
-from features.programme import Programme, Source
+from features.programme import Programme
+from features.settings_data import Source
 
 if TYPE_CHECKING:
     from sqlalchemy import URL

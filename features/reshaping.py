@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from features.casting import Given, canonical, given
 from features.errors import InputError
-from features.programme import Source
 from features.readers import Raw, identifier, literal
 from features.schemas import CONTRACTS, Column, Kind
+from features.settings_data import Source
 
 _CHANNEL, _CONSENT = "consent for", "consent given"
 

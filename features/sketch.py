@@ -15,9 +15,9 @@ import duckdb
 from features.casting import Given, canonical
 from features.errors import InputError
 from features.file_form import Decimal, marks, written
-from features.programme import Source
 from features.readers import Raw, identifier, read_files
 from features.schemas import Column, Kind
+from features.settings_data import Source
 
 _SAMPLE_ROWS = 2_000
 _SKETCHED_ROWS = 200_000

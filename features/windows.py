@@ -13,8 +13,9 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from features.programme import Programme, Windows
+from features.programme import Programme
 from features.schemas import Tables
+from features.settings_members import Windows
 
 Days = tuple[int, ...]
 Columns = dict[str, ir.Value]

@@ -10,10 +10,10 @@ import pandas as pd
 
 from features.programme import Programme
 from serving.assignment import assign
-from serving.bundle import PolicyTable
 from serving.guardrails import Permits, permits
 from serving.incentives import named_arms
 from serving.options import RECOMMENDED, options, worth_sending
+from serving.policy_table import PolicyTable
 from serving.ration import Ration, within
 
 _ADVICE: Final = {

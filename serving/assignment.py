@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from features.programme import Guardrails
+from features.settings_incentives import Guardrails
 
 CONTROL: Final = 0
 """Its place among the arms: before all others."""

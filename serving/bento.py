@@ -13,7 +13,7 @@ import features
 import serving
 from features.errors import RefusedError
 from features.programme import load_programme
-from serving.bundle import save_bundle, save_policy_table
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.registry import policy_file, resolve_bundle, resolve_policy_table
 from serving.server import OWN_BUNDLE, OWN_PROGRAMME
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from serving.bundle import Evidence
+from serving.policy_table import Evidence
 from serving.records import AssignedBy, DecisionRecord, NoOfferReason, Probability, Strict
 from serving.rows import History, Id, within_reach
 

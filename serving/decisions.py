@@ -16,9 +16,10 @@ from features.errors import RefusedError
 from features.programme import Programme
 from features.schemas import Tables
 from serving import advice
-from serving.bundle import ModelBundle, PolicyTable
+from serving.bundle import ModelBundle
 from serving.history import history_levels
 from serving.horizons import order_probabilities
+from serving.policy_table import PolicyTable
 from serving.priors import next_order
 from serving.ration import Ration
 from serving.reasons import reasons

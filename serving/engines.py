@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from features.programme import Programme
 from features.schemas import Tables
-from serving.bundle import ModelBundle, PolicyTable
+from serving.bundle import ModelBundle
 from serving.decisions import Candidates, candidates, decide
 from serving.parts import Span
 from serving.pause import all_withheld
+from serving.policy_table import PolicyTable
 from serving.ration import Ration
 from serving.records import decision_table
 

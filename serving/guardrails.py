@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from features.programme import Programme
-from serving.bundle import PolicyTable
 from serving.consent import consenting
 from serving.incentives import eligible_incentives, expected_cost
+from serving.policy_table import PolicyTable
 
 
 @dataclass(frozen=True)

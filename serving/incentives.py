@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from features.programme import Incentive, Programme
+from features.programme import Programme
+from features.settings_incentives import Incentive
 from serving.segments import RHYTHMS
 
 

@@ -11,9 +11,10 @@ import pandas as pd
 from features.catalogue import feature_names
 from features.programme import Programme
 from features.schemas import Tables
-from serving.bundle import ModelBundle, PolicyTable
+from serving.bundle import ModelBundle
 from serving.contracts import Features, ItemError
 from serving.decisions import REASONS, Candidates, candidates, decide
+from serving.policy_table import PolicyTable
 from serving.ration import Ration
 from serving.records import DecisionRecord, decision_records
 

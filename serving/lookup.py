@@ -12,13 +12,14 @@ from features.programme import Programme
 from serving.alerts import Alerts
 from serving.approvals import Approvals
 from serving.board import Board
-from serving.bundle import ModelBundle, PolicyTable
+from serving.bundle import ModelBundle
 from serving.contracts import Features, ItemError, MembersRequest, Source
 from serving.histories import from_histories
 from serving.known import Known, from_features, not_eligible
 from serving.ledger import Ledger
 from serving.loading import not_in_future
 from serving.pause import Switch
+from serving.policy_table import PolicyTable
 from serving.published_history import PublishedHistory
 from serving.ration import Ration
 from serving.recompute import Recomputer

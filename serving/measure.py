@@ -19,9 +19,10 @@ from features.errors import RefusedError
 from features.programme import Programme
 from features.schemas import Tables
 from serving.anytime import anytime_reach
-from serving.bundle import Paused, Record
+from serving.bundle import Record
 from serving.logged_arms import read_probabilities, with_arms
 from serving.outcomes import closed_offers, with_money, with_setup
+from serving.policy_table import Paused
 
 WINDOWS_DAYS: Final = (7, 30)
 Verdict = Literal["pays", "loses", "open", "too_few"]

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from features.programme import Programme
-from serving.bundle import Effect, PolicyTable
 from serving.outlook import expectations
 from serving.policy import best_bets, effective_by_cost, with_upgrade
+from serving.policy_table import Effect, PolicyTable
 
 NONE: Final = -1
 CHEAPEST: Final = 0

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from features.programme import Programme
-from serving.bundle import Effect, PolicyTable
+from serving.policy_table import Effect, PolicyTable
 
 CONFIDENCE: Final = 0.95
 TWO_SIDED_Z: Final = float(norm.ppf((1 + CONFIDENCE) / 2))

@@ -13,12 +13,12 @@ import pandas as pd
 from features.programme import Programme
 from serving.assignment import in_holdout
 from serving.budget import NOTHING, Steps
-from serving.bundle import PolicyTable
 from serving.guardrails import closed_arms, permits
 from serving.incentives import named_arms
 from serving.options import NONE, RECOMMENDED, Options, options
 from serving.outlook import Outlook, outlook, typical_values, weights
 from serving.phases import Phase, divide
+from serving.policy_table import PolicyTable
 from serving.ration import Limit, Ration, member_lots, steps
 
 CURVE_SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

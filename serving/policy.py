@@ -8,8 +8,8 @@ from typing import Final, Literal
 import numpy as np
 from scipy.stats import norm
 
-from features.programme import Guardrails, Incentive
-from serving.bundle import Advantage, Choice, Effect, Estimate, Evidence
+from features.settings_incentives import Guardrails, Incentive
+from serving.policy_table import Advantage, Choice, Effect, Estimate, Evidence
 
 Verdict = Literal["effective", "bet", "no_effect", "not_worth_it", "insufficient_evidence", "observational_only"]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from serving.bundle import ModelBundle, load_bundle
+from serving.bundle import ModelBundle
+from serving.bundle_files import load_bundle
 from serving.scoring import score
 
 

@@ -6,11 +6,12 @@ from datetime import datetime
 
 from features.programme import Programme
 from features.schemas import Tables
-from serving.bundle import ModelBundle, PolicyTable
+from serving.bundle import ModelBundle
 from serving.decisions import candidates, scored_members
 from serving.loading import Pace, Step
 from serving.parts import spans
 from serving.plan import Contenders, contend, plan_budget, ration_set_up, together
+from serving.policy_table import PolicyTable
 from serving.ration import Ration
 
 

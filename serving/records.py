@@ -10,9 +10,9 @@ import pandera.pandas as pa
 import pyarrow
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from features.programme import State, Tier
-from serving.bundle import Grounds
+from features.settings import State, Tier
 from serving.history import HistoryLevel
+from serving.policy_table import Grounds
 
 NoOfferReason = Literal[
     "not_lapsed", "no_effect", "not_worth_it", "insufficient_evidence", "observational_only", "ineligible", "consent",

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Final
 from features.catalogue import feature_names
 from features.errors import RefusedError
 from features.programme import Programme
-from serving.bundle import MANIFEST, ModelBundle, PolicyTable, load_bundle, load_policy_table, save_bundle
+from serving.bundle import ModelBundle
+from serving.bundle_files import MANIFEST, load_bundle, load_policy_table, save_bundle
+from serving.policy_table import PolicyTable
 from serving.scoring import KEYS, SCORE_COLUMNS, needed_columns
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from features.errors import RefusedError
-from features.programme import Language, Programme
+from features.programme import Programme
+from features.settings import Language
 from features.sources import load_tables
 from serving.approvals import Approvals
 from serving.database import open_database, owner_of

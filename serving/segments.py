@@ -14,7 +14,9 @@ import pandas as pd
 
 from features.catalogue import feature_names
 from features.errors import InputError
-from features.programme import Persona, Programme, States, Tier
+from features.programme import Programme
+from features.settings import Tier
+from features.settings_members import Persona, States
 from serving.bundle import FittedConstants
 from serving.priors import prior_columns, typical_gap_days
 

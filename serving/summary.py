@@ -16,12 +16,13 @@ from features.checks import Finding
 from features.programme import Programme
 from features.readers import literal
 from features.sources import Loaded
-from serving.bundle import Evidence, PolicyTable, Record
+from serving.bundle import Record
 from serving.consent import unreachable
 from serving.drift import drifted, united
 from serving.engines import Terms
 from serving.incentives import arms_named, campaign_costs
 from serving.outlook import Outlook, outlook, typical_values, weights
+from serving.policy_table import Evidence, PolicyTable
 from serving.ration import Ration
 from serving.runs import Chunk
 

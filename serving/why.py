@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from serving.bundle import PolicyTable
 from serving.contracts import Considered, SegmentItem
+from serving.policy_table import PolicyTable
 from serving.records import DecisionRecord, NoOfferReason
 
 _WHY_NOT: Final[Mapping[NoOfferReason, tuple[str, str]]] = {

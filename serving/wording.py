@@ -13,7 +13,7 @@ from math import isnan
 from typing import Final
 
 from features.catalogue import Unit, catalogue
-from features.programme import Windows
+from features.settings_members import Windows
 
 
 @dataclass(frozen=True)

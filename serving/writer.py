@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from features.programme import Language, Programme
+from features.programme import Programme
+from features.settings import Language
 from serving.wording import vocabulary
 
 Bilingual = tuple[str, str]

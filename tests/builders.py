@@ -17,19 +17,8 @@ from features.build import build_features
 from features.catalogue import ONLY_FOR_GUARDRAILS
 from features.programme import Programme, load_programme
 from features.sources import load_tables
-from serving.bundle import (
-    BetaGeometric,
-    Calibrator,
-    Choice,
-    Effect,
-    Estimate,
-    FittedConstants,
-    FittedModel,
-    GammaGamma,
-    ModelBundle,
-    PolicyTable,
-    ValueSpread,
-)
+from serving.bundle import BetaGeometric, Calibrator, FittedConstants, FittedModel, GammaGamma, ModelBundle, ValueSpread
+from serving.policy_table import Choice, Effect, Estimate, PolicyTable
 from serving.priors import prior_columns
 from serving.records import DecisionRecord, Reason, decision_table
 from serving.runs import Chunk

@@ -17,9 +17,11 @@ from processes import answering, free_port
 from features.programme import Programme
 from serving import registry
 from serving.batch import score_programme
-from serving.bundle import ModelBundle, PolicyTable, save_policy_table
+from serving.bundle import ModelBundle
+from serving.bundle_files import save_policy_table
 from serving.database import open_database, owner_of
 from serving.keys import KeyStore
+from serving.policy_table import PolicyTable
 from serving.records import DecisionRecord, decision_records
 
 

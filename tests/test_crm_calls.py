@@ -21,7 +21,7 @@ from features.programme import Eligible, Service
 from serving.answers import Answers, open_answers
 from serving.api import build_api
 from serving.batch import score_programme
-from serving.bundle import save_bundle, save_policy_table
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.contracts import ComputeErrorCode, WriteErrorCode
 from serving.registry import policy_file
 

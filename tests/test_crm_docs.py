@@ -20,15 +20,16 @@ from builders import AS_OF, small_bundle, small_policy, small_programme
 from pydantic import BaseModel
 from web import application, request
 
-from features.programme import State, Tier
+from features.settings import State, Tier
 from serving import contracts, rows
 from serving.answers import Answers, open_answers
 from serving.api import build_api
 from serving.batch import score_programme
-from serving.bundle import Evidence, save_bundle, save_policy_table
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.contracts import ErrorAnswer, ItemErrorCode, ModelAnswer, ScoreAnswer, ScoreRequest
 from serving.failures import MAX_BODY_BYTES
 from serving.history import HistoryLevel
+from serving.policy_table import Evidence
 from serving.records import AssignedBy, DecisionRecord, NoOfferReason, Reason
 from serving.registry import policy_file
 

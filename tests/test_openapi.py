@@ -18,7 +18,7 @@ from web import application
 from serving.answers import open_answers
 from serving.api import build_api
 from serving.batch import score_programme
-from serving.bundle import save_bundle, save_policy_table
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.registry import policy_file
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -14,12 +14,13 @@ from typing import get_args
 
 import pandas as pd
 
-from features.programme import Language, Programme, load_programme
+from features.programme import Programme, load_programme
+from features.settings import Language
 from features.sources import Loaded
 from serving.batch import score_programme
-from serving.bundle import PolicyTable
 from serving.jobs import JobResult, Rows
 from serving.loading import Step, as_of_or_next_day, load
+from serving.policy_table import PolicyTable
 from serving.registry import resolve_policy_table
 from serving.report.job import write_report
 from serving.summary import RunSummary

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
-from features.programme import Incentive, Programme
-from serving.bundle import Effect, PolicyTable
+from features.programme import Programme
+from features.settings_incentives import Incentive
+from serving.policy_table import Effect, PolicyTable
 from training.contrast import SMALLEST_SE
 
 Rung = tuple[str, str]

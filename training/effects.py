@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from features.programme import Guardrails, Programme
+from features.programme import Programme
 from features.schemas import Tables
-from serving.bundle import Advantage, Effect, Estimate, Evidence, PolicyTable
+from features.settings_incentives import Guardrails
 from serving.incentives import offered_in
 from serving.measure import losers
 from serving.policy import cheapest_effective, effective_by_cost, judge, needed_sample
+from serving.policy_table import Advantage, Effect, Estimate, Evidence, PolicyTable
 from serving.segments import POLICY_SEGMENTS
 from training.contrast import Contrast
 from training.depth import chains

@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from features.errors import RefusedError
 from features.programme import Programme
-from serving.bundle import PolicyTable
+from serving.policy_table import PolicyTable
 from training.offer_log import OfferLog
 from training.prognosis import FOLDS, foresee, member_folds
 from training.segment_log import SMALLEST_ADJUSTED_ARM

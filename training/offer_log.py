@@ -14,9 +14,9 @@ import pandas as pd
 from features.build import build_features
 from features.programme import Programme
 from features.schemas import Tables
-from serving.bundle import Evidence
 from serving.logged_arms import with_arms
 from serving.outcomes import closed_offers, with_money
+from serving.policy_table import Evidence
 from serving.segments import POLICY_SEGMENTS, segment_members
 from training.constants import fit_constants
 from training.covariates import COVARIATES, at_assignment

@@ -12,8 +12,8 @@ import pandas as pd
 from jinja2 import Environment
 from matplotlib.figure import Figure
 
-from serving.bundle import PolicyTable
 from serving.jobs import Rows
+from serving.policy_table import PolicyTable
 from training.effects import effects_frame
 from training.explain import as_svg
 

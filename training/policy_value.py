@@ -9,7 +9,7 @@ import pandas as pd
 
 from features.errors import InputError, RefusedError
 from features.programme import Programme
-from serving.bundle import load_policy_table
+from serving.bundle_files import load_policy_table
 from serving.jobs import JobResult
 from serving.loading import Step, as_of_or_next_day, load
 from serving.registry import resolve_policy_table

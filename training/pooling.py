@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from features.programme import Guardrails
-from serving.bundle import Effect, Estimate, Evidence, Pooled
+from features.settings_incentives import Guardrails
 from serving.policy import bets_on
+from serving.policy_table import Effect, Estimate, Evidence, Pooled
 
 SPREADS: Final = 200
 """Spreads of true effects that are averaged over."""

@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import beta
 
-from features.programme import Incentive
+from features.settings_incentives import Incentive
 from serving.bundle import Floats
 
 ACCEPT_ALPHA: Final = 6.0

@@ -15,7 +15,7 @@ import pandas as pd
 from features.errors import RefusedError
 from features.programme import Programme
 from features.sources import Loaded
-from serving.bundle import save_policy_table
+from serving.bundle_files import save_policy_table
 from serving.jobs import JobResult
 from serving.loading import Step, as_of_or_next_day, load
 from serving.registry import policy_file

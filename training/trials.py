@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from features.errors import InputError
-from features.programme import Programme, Trials
-from serving.bundle import Evidence
+from features.programme import Programme
+from features.settings_data import Trials
 from serving.incentives import expected_cost
+from serving.policy_table import Evidence
 from serving.segments import POLICY_SEGMENTS
 from training.offer_log import OfferLog
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from features.programme import Language
+from features.settings import Language
 from serving.answers import Answers
 from serving.console_pages.session import PATH, Session, over_tls
 from serving.keys import Key

@@ -8,7 +8,8 @@ from typing import Final, Literal
 import pandas as pd
 
 from features.catalogue import catalogue
-from features.programme import Family, Windows
+from features.settings import Family
+from features.settings_members import Windows
 
 Cause = Literal["price", "service", "mismatch", "fatigue", "cadence"]
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from features.programme import Programme
-from serving.bundle import ModelBundle, PolicyTable
+from serving.bundle import ModelBundle
 from serving.decisions import candidates, scored_members
 from serving.plan import Plan, contend, plan_budget
+from serving.policy_table import PolicyTable
 from serving.report.causes import tally_causes
 from serving.report.programme_value import ProgrammeValue, programme_values
 from serving.report.publications import Publication

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from features.programme import Language, Programme
+from features.programme import Programme
+from features.settings import Language
 from features.sources import Loaded
 from serving.board import pin
 from serving.bundle import Record

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from features.programme import Language
+from features.settings import Language
 from serving.drift import THRESHOLD
 from serving.measure import WINDOWS_DAYS
 from serving.report.content import Content

@@ -7,9 +7,11 @@ from typing import Final, get_args
 
 import pandas as pd
 
-from features.programme import Incentive, Programme, Tier
-from serving.bundle import Effect, PolicyTable
+from features.programme import Programme
+from features.settings import Tier
+from features.settings_incentives import Incentive
 from serving.incentives import campaign_costs
+from serving.policy_table import Effect, PolicyTable
 from serving.segments import RHYTHMS
 
 AT_RISK: Final = tuple(RHYTHMS)

@@ -9,8 +9,9 @@ from typing import Any
 import ibis
 import pandas as pd
 
-from features.programme import Programme, Source, parse_programme
+from features.programme import Programme, parse_programme
 from features.schemas import CONTRACTS
+from features.settings_data import Source
 
 Columns = Mapping[str, list[Any]]
 

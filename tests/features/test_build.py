@@ -7,7 +7,7 @@ from histories import AS_OF, everything, features, orders, programme
 from features import build
 from features.build import build_features, features_expression
 from features.catalogue import feature_names
-from features.programme import Windows
+from features.settings_members import Windows
 from features.sources import tables_from_frames
 
 

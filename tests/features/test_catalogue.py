@@ -8,8 +8,8 @@ from raw_tables import empty_table
 
 from features.build import member_columns
 from features.catalogue import UNITS, catalogue, feature_names, features_markdown
-from features.programme import Windows
 from features.schemas import Tables
+from features.settings_members import Windows
 from features.windows import Clock
 
 OTHER_WINDOWS = Windows(days=(14, 182), short_days=(3,))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from raw_tables import ORDERS, programme, write
 
 from features.errors import InputError
-from features.programme import Source
+from features.settings_data import Source
 from features.sources import Loaded, load_tables
 
 TILL = {

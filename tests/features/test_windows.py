@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from histories import features, of_one, orders, programme
 
-from features.programme import Windows
+from features.settings_members import Windows
 from features.windows import change, event_windows, order_windows, ratio
 
 

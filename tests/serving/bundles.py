@@ -11,20 +11,9 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from features.programme import Windows
-from serving.bundle import (
-    BetaGeometric,
-    Calibrator,
-    Choice,
-    Effect,
-    Estimate,
-    FittedConstants,
-    FittedModel,
-    GammaGamma,
-    ModelBundle,
-    PolicyTable,
-    ValueSpread,
-)
+from features.settings_members import Windows
+from serving.bundle import BetaGeometric, Calibrator, FittedConstants, FittedModel, GammaGamma, ModelBundle, ValueSpread
+from serving.policy_table import Choice, Effect, Estimate, PolicyTable
 from serving.priors import prior_columns
 from serving.scoring import join_inputs, priors_of
 

@@ -8,7 +8,7 @@ import pytest
 from features.errors import InputError
 from features.programme import Programme, parse_programme
 from serving.advice import decide
-from serving.bundle import Advantage, Choice, Effect, Estimate, Paused, PolicyTable, Pooled
+from serving.policy_table import Advantage, Choice, Effect, Estimate, Paused, PolicyTable, Pooled
 
 AS_OF = datetime(2026, 1, 5)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from features.programme import Guardrails
+from features.settings_incentives import Guardrails
 from serving.assignment import assign, in_holdout
 
 IDS = [f"m{number}" for number in range(5_000)]

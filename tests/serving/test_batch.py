@@ -13,7 +13,8 @@ from features.errors import RefusedError
 from features.programme import Eligible
 from serving import jobs
 from serving.batch import score_programme
-from serving.bundle import ColumnProfile, ModelBundle, save_bundle, save_policy_table
+from serving.bundle import ColumnProfile, ModelBundle
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.registry import policy_file
 from serving.store import open_store
 

@@ -11,7 +11,7 @@ from processes import answering, free_port
 
 from features.errors import RefusedError
 from serving.bento import lay_out
-from serving.bundle import load_bundle
+from serving.bundle_files import load_bundle
 from serving.contracts import ModelAnswer, ScoreAnswer
 from serving.server import KEYS_VARIABLE, NO_KEYS
 

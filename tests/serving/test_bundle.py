@@ -11,7 +11,8 @@ from bundles import INPUTS, make_bundle, make_model, make_policy_table
 from pydantic import ValidationError
 
 from features.errors import RefusedError
-from serving.bundle import Calibrator, load_bundle, load_policy_table, save_bundle, save_policy_table
+from serving.bundle import Calibrator
+from serving.bundle_files import load_bundle, load_policy_table, save_bundle, save_policy_table
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from features.catalogue import catalogue
-from features.programme import Windows
+from features.settings_members import Windows
 from serving.reasons import SIGNALS, signal
 from serving.report.causes import Cause, cause, tally_causes
 

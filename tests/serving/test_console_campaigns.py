@@ -21,7 +21,7 @@ from serving import registry
 from serving.answers import Answers, open_answers
 from serving.batch import score_programme
 from serving.board import pin
-from serving.bundle import save_bundle, save_policy_table
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.console_pages.curve import curve
 from serving.database import Database
 from serving.frontier import Frontier, Point, Sent

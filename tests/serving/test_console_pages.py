@@ -12,10 +12,11 @@ from conftest import Published
 from houses import Browser, House
 from web import application
 
-from features.programme import Incentive, Programme
+from features.programme import Programme
 from features.schemas import EVENTS
+from features.settings_incentives import Incentive
 from serving.answers import Answers, open_answers
-from serving.bundle import save_bundle
+from serving.bundle_files import save_bundle
 from serving.console_pages.routes import MAX_FORM_BYTES
 from serving.console_pages.timeline import _EVENTS, timeline
 from serving.console_pages.waterfall import waterfall

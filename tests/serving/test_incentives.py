@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.programme import Incentive
+from features.settings_incentives import Incentive
 from serving.incentives import campaign_costs, eligible_incentives, expected_cost, offered_in
 
 

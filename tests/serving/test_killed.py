@@ -13,7 +13,7 @@ from processes import answering, caller, free_port, wait_until_ready
 
 from features.programme import Programme
 from serving.batch import score_programme
-from serving.bundle import save_bundle
+from serving.bundle_files import save_bundle
 from serving.lookup import iso, utc_now
 
 

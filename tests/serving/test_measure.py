@@ -10,8 +10,8 @@ from features.errors import RefusedError
 from features.programme import Programme, parse_programme
 from features.schemas import Tables
 from features.sources import tables_from_frames
-from serving.bundle import Paused
 from serving.measure import Measured, losers, measure
+from serving.policy_table import Paused
 from training.effects import estimate_effects
 
 AS_OF = datetime(2026, 3, 2)

@@ -5,8 +5,8 @@ import pytest
 from bundles import make_estimate
 
 from features.programme import Programme, parse_programme
-from serving.bundle import Choice, Effect, PolicyTable
 from serving.outlook import outlook, typical_values, weights
+from serving.policy_table import Choice, Effect, PolicyTable
 
 BY = [{"channel": "sms", "contact_cost": 1.0}, {"channel": "email", "contact_cost": 0.5}]
 

@@ -8,7 +8,7 @@ import pytest
 from builders import AS_OF, decision, small_bundle, small_policy, small_programme
 
 from serving.batch import score_programme
-from serving.bundle import save_bundle, save_policy_table
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.database import Database
 from serving.pause import Switch, all_withheld, programme_switch, withheld
 from serving.records import decision_records, decision_table

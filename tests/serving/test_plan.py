@@ -6,8 +6,8 @@ import pytest
 
 from features.programme import Programme, parse_programme
 from serving.advice import decide
-from serving.bundle import Advantage, Choice, Effect, Estimate, Paused, PolicyTable, Pooled
 from serving.plan import Plan, contend, plan_budget, ration_set_up, together
+from serving.policy_table import Advantage, Choice, Effect, Estimate, Paused, PolicyTable, Pooled
 from serving.ration import Ration
 
 AS_OF = datetime(2026, 1, 5)

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from features.programme import Guardrails, Incentive
-from serving.bundle import Advantage, Choice, Effect, Estimate, Evidence, Pooled
+from features.settings_incentives import Guardrails, Incentive
 from serving.policy import best_bets, bets_on, cheapest_effective, effective_by_cost, judge, needed_sample, with_upgrade
+from serving.policy_table import Advantage, Choice, Effect, Estimate, Evidence, Pooled
 
 RULES = Guardrails()
 

@@ -12,7 +12,7 @@ from features.programme import Programme
 from serving import jobs
 from serving.answers import Answers, open_answers
 from serving.batch import score_programme
-from serving.bundle import save_bundle, save_policy_table
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.contracts import ScoreRequest
 from serving.known import decide_known
 from serving.records import DecisionRecord, decision_records

@@ -8,7 +8,7 @@ from bundles import INPUTS, make_bundle, make_features, make_model, model_matrix
 
 from features.catalogue import catalogue
 from features.errors import RefusedError
-from features.programme import Windows
+from features.settings_members import Windows
 from serving import attribution
 from serving.reasons import SIGNALS, contributions, signal
 from serving.reasons import reasons as reasons_column

@@ -14,7 +14,7 @@ from features.programme import Eligible, Service
 from features.sources import load_tables
 from serving.answers import open_answers
 from serving.batch import score_programme
-from serving.bundle import save_bundle, save_policy_table
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.contracts import ExplainRequest, FailedItem, RecommendRequest, ScoreRequest
 from serving.known import decide_known
 from serving.ledger_contracts import NewEvent, NewOffer, NewOrder, NewOutcome

@@ -13,8 +13,10 @@ from bundles import make_bundle, make_features, make_policy_table
 
 from features.catalogue import feature_names
 from features.errors import RefusedError
-from features.programme import Programme, Windows, parse_programme
-from serving.bundle import ModelBundle, save_bundle, save_policy_table
+from features.programme import Programme, parse_programme
+from features.settings_members import Windows
+from serving.bundle import ModelBundle
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.registry import (
     champion_number,
     connect,

@@ -13,7 +13,7 @@ from builders import AS_OF, small_programme
 from features.errors import RefusedError
 from features.programme import Programme
 from serving.batch import score_programme
-from serving.bundle import save_bundle, save_policy_table
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.database import open_database, owner_of
 from serving.ledger import Ledger
 from serving.loading import load

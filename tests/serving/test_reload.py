@@ -12,7 +12,7 @@ from web import application, open_to_all, request
 
 from features.errors import RefusedError
 from serving.answers import Answers
-from serving.bundle import save_bundle, save_policy_table
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.cache import AnswerCache, Kept
 from serving.contracts import ScoreAnswer
 from serving.database import StoreError

@@ -16,11 +16,11 @@ from conftest import Published
 from typer.testing import CliRunner
 
 from features.errors import InputError, RefusedError
-from features.programme import Language, State, Tier
+from features.settings import Language, State, Tier
 from features.sources import load_tables
 from serving import cli
-from serving.bundle import Evidence
 from serving.policy import Verdict
+from serving.policy_table import Evidence
 from serving.records import NoOfferReason
 from serving.report.causes import NO_CAUSE, Cause
 from serving.report.content import Content, gather

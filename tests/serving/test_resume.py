@@ -25,7 +25,7 @@ from features.errors import OutputError
 from features.programme import Programme, load_programme
 from serving import parts
 from serving.batch import score_programme
-from serving.bundle import save_bundle, save_policy_table
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.database import StoreError
 from serving.registry import policy_file
 from serving.store import Store, open_store

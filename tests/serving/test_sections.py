@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from builders import small_policy, small_programme
 
-from features.programme import Incentive, Programme
+from features.programme import Programme
+from features.settings_incentives import Incentive
 from serving.report.sections import (
     Exploration,
     at_risk,

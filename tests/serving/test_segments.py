@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import InputError
-from features.programme import Programme, State, Tier, parse_programme
+from features.programme import Programme, parse_programme
+from features.settings import State, Tier
 from serving.segments import POLICY_SEGMENTS, RHYTHMS, check_personas, segment_members
 
 CONSTANTS = small_constants(datetime(2026, 1, 5))

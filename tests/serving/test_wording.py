@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.programme import Windows
+from features.settings_members import Windows
 from serving.wording import Wording, sentences, vocabulary
 
 VOCABULARY = vocabulary(Windows(), 91)

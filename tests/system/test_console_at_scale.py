@@ -16,7 +16,7 @@ from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.keys import Keys
 
 from features.programme import Programme, load_programme
-from serving.bundle import save_bundle
+from serving.bundle_files import save_bundle
 from serving.store import open_store
 
 pytestmark = pytest.mark.system

@@ -24,11 +24,12 @@ from alembic.migration import MigrationContext
 from builders import AS_OF, chunk, decision, decisions_table, small_frames, small_programme
 
 from features.errors import InputError, RefusedError
-from features.programme import Data, Eligible, Programme, Service, Source
+from features.programme import Eligible, Programme, Service
+from features.settings_data import Data, Source
 from features.sources import load_tables
 from serving.answers import open_answers
 from serving.batch import score_programme
-from serving.bundle import save_bundle, save_policy_table
+from serving.bundle_files import save_bundle, save_policy_table
 from serving.contracts import ScoreRequest
 from serving.database import METADATA, Database, StoreError
 from serving.ledger import Budget, Entry, Ledger

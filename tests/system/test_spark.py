@@ -18,7 +18,7 @@ from features.programme import Programme
 from features.schemas import Tables
 from features.sources import load_tables
 from serving.batch import score_programme
-from serving.bundle import save_bundle
+from serving.bundle_files import save_bundle
 from serving.decisions import candidates
 from serving.engines import Terms
 from serving.spark import decide_on_spark, open_spark, to_spark

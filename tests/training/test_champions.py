@@ -4,7 +4,7 @@ import pytest
 from builders import small_bundle, small_frames, small_programme
 
 from features.errors import RefusedError
-from features.programme import Windows
+from features.settings_members import Windows
 from features.sources import load_tables
 from serving import registry
 from serving.bundle import ModelBundle

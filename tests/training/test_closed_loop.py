@@ -9,8 +9,8 @@ import pytest
 from features.programme import Programme, parse_programme
 from features.sources import tables_from_frames
 from serving.advice import decide
-from serving.bundle import Choice, Effect, Estimate, PolicyTable
 from serving.offers import offer_of
+from serving.policy_table import Choice, Effect, Estimate, PolicyTable
 from training.effects import estimate_effects
 from training.offer_log import OfferLog, read_offer_log
 

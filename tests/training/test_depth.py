@@ -6,7 +6,7 @@ import pytest
 
 from features.errors import InputError
 from features.programme import Programme, parse_programme
-from serving.bundle import PolicyTable
+from serving.policy_table import PolicyTable
 from training.depth import chains, dose_responses
 from training.effects import effects_of_log
 from training.offer_log import OfferLog

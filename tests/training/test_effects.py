@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from features.programme import IncentiveEligibility, Programme, parse_programme
+from features.programme import Programme, parse_programme
+from features.settings_incentives import IncentiveEligibility
 from features.sources import tables_from_frames
-from serving.bundle import Evidence, PolicyTable, load_policy_table, save_policy_table
+from serving.bundle_files import load_policy_table, save_policy_table
+from serving.policy_table import Evidence, PolicyTable
 from serving.segments import POLICY_SEGMENTS
 from training.effects import effects_frame, effects_of_log, estimate_effects
 from training.multiplicity import interval_z

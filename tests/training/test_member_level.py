@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from features.programme import Programme, parse_programme
-from serving.bundle import Evidence
+from serving.policy_table import Evidence
 from training.member_level import MemberLevel, member_levels
 from training.offer_log import OfferLog
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from serving.bundle import Choice, PolicyTable
+from serving.policy_table import Choice, PolicyTable
 from training import page
 
 

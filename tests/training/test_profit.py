@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from features.programme import Incentive
+from features.settings_incentives import Incentive
 from training.profit import break_even_probability, expected_maximum_profit, profit, profit_table
 
 MONEY = {"clv": 200.0, "incentive_cost": 10.0, "contact_cost": 1.0}

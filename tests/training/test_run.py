@@ -6,7 +6,7 @@ import pytest
 from builders import small_frames, small_programme
 
 from features.errors import RefusedError
-from serving.bundle import load_policy_table
+from serving.bundle_files import load_policy_table
 from serving.registry import connect, load_champion, policy_file
 from training import run
 
