@@ -31,7 +31,7 @@ from serving.console import rows_table
 from serving.contracts import ScoreRequest
 from serving.histories import from_histories
 from serving.known import decide_known
-from serving.registry import resolve_bundle, resolve_policy_table
+from serving.resolve import resolve_bundle, resolve_policy_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "service.json"

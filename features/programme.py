@@ -93,7 +93,10 @@ class Output(Settings):
         "sqlite:///var/winback.db",
         description="SQLAlchemy URL; a relative SQLite path is the file's; programmes may share it",
     )
-    tracking: str = Field("mlruns", description="MLflow's local home: mlflow.db and artifacts")
+    tracking: str = Field(
+        "mlruns",
+        description="where MLflow keeps runs and models: a folder, or the http(s) address of a server that is shared",
+    )
     model: str = Field(
         "winback", description="name in the model registry; two programmes in one folder each need their own"
     )
@@ -101,6 +104,13 @@ class Output(Settings):
     needs_approval: bool = Field(
         False, description="whether a send list leaves only once an admin has approved it in the console"
     )
+
+    @field_validator("tracking")
+    @classmethod
+    def _folder_or_server(cls, place: str) -> str:
+        if "://" in place and not place.startswith(("http://", "https://")):
+            raise ValueError("give a folder, or the address of an MLflow server, which begins with http:// or https://")
+        return place
 
 
 class Programme(Settings):

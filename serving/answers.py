@@ -39,7 +39,7 @@ from serving.ledger import Ledger
 from serving.lookup import Asked, Lookup, NotReadyError, Provenance, in_order, iso, utc_now
 from serving.pause import Switch, withheld
 from serving.records import DecisionRecord
-from serving.registry import resolve_bundle, resolve_policy_table
+from serving.resolve import resolve_bundle, resolve_policy_table
 from serving.segments import check_personas
 from serving.store import Publication, Store
 from serving.why import considered, policy_segments, why

@@ -11,12 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
-from features.errors import InputError, RefusedError
+from features.errors import InputError, PassingError, RefusedError
 from serving.answers import Answers, NotReadyError
 from serving.cache import AnswerCache, Cached
 from serving.console_pages.routes import mount
 from serving.contracts import HealthAnswer
-from serving.database import StoreError
 from serving.envelope import Envelope, Surroundings, closed
 from serving.failures import documented, failure
 from serving.gate import describe, needs, needs_of, open_route
@@ -45,7 +44,7 @@ def build_api() -> FastAPI:
     )
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    for kind, status in ((InputError, 422), (RefusedError, 409), (NotReadyError, 503), (StoreError, 503)):
+    for kind, status in ((InputError, 422), (RefusedError, 409), (NotReadyError, 503), (PassingError, 503)):
         app.add_exception_handler(kind, _on_known(status))
     readers, writers = ThreadPoolExecutor(READERS, "read"), ThreadPoolExecutor(WRITERS, "write")
     computers = ThreadPoolExecutor(COMPUTERS, "compute", initializer=step_back)

@@ -30,7 +30,8 @@ from serving.parts import Parts, Span, spans, written
 from serving.pause import is_paused
 from serving.published_history import publish_history, unpublished
 from serving.rationing import ration
-from serving.registry import record_run, resolve_bundle, resolve_policy_table
+from serving.registry import record_run
+from serving.resolve import resolve_bundle, resolve_policy_table
 from serving.runs import Chunk, Pins
 from serving.store import Store, open_store
 from serving.summary import RunSummary, summarise

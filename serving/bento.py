@@ -14,7 +14,7 @@ import serving
 from features.errors import RefusedError
 from features.programme import load_programme
 from serving.bundle_files import save_bundle, save_policy_table
-from serving.registry import policy_file, resolve_bundle, resolve_policy_table
+from serving.resolve import policy_file, resolve_bundle, resolve_policy_table
 from serving.server import OWN_BUNDLE, OWN_PROGRAMME
 
 BENTOFILE: Final = """service: "serving.service:Winback"

@@ -23,7 +23,7 @@ from serving.gate import DeniedError, Gate, Needs
 from serving.keys import KeyRing, KeyStore
 from serving.logs import RequestLog, open_request_log
 from serving.metrics import Metrics
-from serving.registry import policy_file
+from serving.resolve import policy_file
 
 _log = logging.getLogger(__name__)
 

@@ -141,7 +141,7 @@ def plan(
     from serving.frontier import frontier
     from serving.plan import plan_budget
     from serving.rationing import find_contenders
-    from serving.registry import resolve_bundle, resolve_policy_table
+    from serving.resolve import resolve_bundle, resolve_policy_table
 
     policy = resolve_policy_table(programme)
     if policy is None:

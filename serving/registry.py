@@ -1,13 +1,9 @@
-"""Where models and policy tables are kept and found: MLflow's registry, a plain folder, one JSON file.
-
-The only module of serving that imports MLflow, and only inside functions: a bundle in a folder is served without it.
-"""
+"""The registry of models in MLflow: versions, the champion among them, and what was decided about each."""
 
 from __future__ import annotations
 
 import io
 import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,12 +18,11 @@ from features.catalogue import feature_names
 from features.errors import RefusedError
 from features.programme import Programme
 from serving.bundle import ModelBundle
-from serving.bundle_files import MANIFEST, load_bundle, load_policy_table, save_bundle
-from serving.policy_table import PolicyTable
+from serving.bundle_files import load_bundle, save_bundle
+from serving.mlflow_home import TrackingError, can_have_any, connect, place
 from serving.scoring import KEYS, SCORE_COLUMNS, needed_columns
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
     from serving.summary import RunSummary
@@ -36,10 +31,8 @@ CHAMPION: Final = "champion"
 CHAMPIONS: Final = "champions"
 """Tag of the model: the versions that have been champion, the current one last; what was rolled back is taken off."""
 CHAMPIONS_KEPT: Final = 50
-DATABASE: Final = "mlflow.db"
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
-"""What changes when files do: each one's inode, size and time of change; None for one that is not there."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,74 +45,15 @@ class Version:
     is_champion: bool
 
 
-def resolve_bundle(programme: Programme, folder: Path | None = None) -> ModelBundle:
-    """Load the bundle in a folder, or the registry's champion when no folder is named.
-
-    Raises
-    ------
-    RefusedError
-        If there is none, it is not whole, or it is another programme's.
-    """
-    bundle = load_champion(programme) if folder is None else load_bundle(folder)
-    _refuse_foreign(f"model {bundle.version}", bundle.programme_name, programme, again="winback train")
-    return bundle
-
-
-def resolve_policy_table(programme: Programme) -> PolicyTable | None:
-    """Load the programme's policy table; None when effects were never estimated.
-
-    Raises
-    ------
-    RefusedError
-        If it is not whole, or it is another programme's.
-    """
-    file = policy_file(programme)
-    if not file.exists():
-        return None
-    table = load_policy_table(file)
-    _refuse_foreign(f"the policy table {file}", table.programme_name, programme, again="winback effects")
-    return table
-
-
-def bundle_stamp(programme: Programme, folder: Path | None = None) -> Stamp:
-    """Return what changes when `resolve_bundle` may find another bundle; it is read without MLflow."""
-    if folder is not None:
-        return _stamp(folder / MANIFEST)
-    database = _database(programme)
-    return _stamp(database, database.with_name(f"{DATABASE}-wal"))
-
-
-def policy_stamp(programme: Programme) -> Stamp:
-    """Return what changes when `resolve_policy_table` may find another table."""
-    return _stamp(policy_file(programme))
-
-
-def policy_file(programme: Programme) -> Path:
-    """Return where the programme's policy table is kept."""
-    return programme.path("var") / programme.output.model / "policy.json"
-
-
-def connect(programme: Programme) -> MlflowClient:
-    """Point MLflow at the programme's own database and experiment, with pickle refused."""
-    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow
-
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    folder = programme.path(programme.output.tracking).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(f"sqlite:///{folder / DATABASE}")
-    if mlflow.get_experiment_by_name(programme.output.model) is None:
-        mlflow.create_experiment(programme.output.model, artifact_location=(folder / "artifacts").as_uri())
-    mlflow.set_experiment(programme.output.model)
-    return mlflow.MlflowClient()
-
-
 def record_run(programme: Programme, summary: RunSummary) -> None:
-    """Log what a weekly run decided, where the programme's models are tracked."""
-    if not (programme.path(programme.output.tracking) / DATABASE).exists():
+    """Log what a weekly run decided, where the programme's models are tracked; a server that is away loses that."""
+    if not can_have_any(programme):
         return
-    connect(programme)
+    try:
+        connect(programme)
+    except TrackingError as error:
+        _log.warning("the run is not logged, its decisions stand: %s", error)
+        return
     import mlflow
 
     counts = ("members_known", "decided", "not_eligible", "holdout")
@@ -196,7 +130,7 @@ def notes(programme: Programme, number: int) -> Mapping[str, str]:
 
 def champion_number(programme: Programme) -> int | None:
     """Return the version that scores, None where there is none."""
-    if not _database(programme).exists():
+    if not can_have_any(programme):
         return None
     client = connect(programme)
     import mlflow
@@ -209,7 +143,7 @@ def champion_number(programme: Programme) -> int | None:
 
 def version_numbers(programme: Programme) -> list[int]:
     """Return the registered versions, the earliest first."""
-    if not _database(programme).exists():
+    if not can_have_any(programme):
         return []
     found = connect(programme).search_model_versions(f"name = '{programme.output.model}'")
     return sorted(int(each.version) for each in found)
@@ -235,8 +169,9 @@ def load_champion(programme: Programme) -> ModelBundle:
     """
     number = champion_number(programme)
     if number is None:
-        name, folder = programme.output.model, programme.path(programme.output.tracking)
-        raise RefusedError(f"no champion of model {name!r} in {folder}; run `winback train` first")
+        raise RefusedError(
+            f"no champion of model {programme.output.model!r} in {place(programme)}; run `winback train` first"
+        )
     return load_version(programme, number)
 
 
@@ -267,30 +202,6 @@ def _kept(programme: Programme, number: int) -> ModelBundle | None:
         return load_version(programme, number)
     except RefusedError:
         return None
-
-
-def _refuse_foreign(what: str, owner: str, programme: Programme, *, again: str) -> None:
-    if owner != programme.name:
-        raise RefusedError(
-            f"{what} is programme {owner!r}'s, not {programme.name!r}'s; name a `model` of its own under [output] "
-            f"of the programme file, and run `{again}`"
-        )
-
-
-def _stamp(*files: Path) -> Stamp:
-    return tuple(_state(file) for file in files)
-
-
-def _state(file: Path) -> tuple[int, int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _database(programme: Programme) -> Path:
-    return programme.path(programme.output.tracking) / DATABASE
 
 
 def _champions(programme: Programme) -> list[int]:

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 from starlette.datastructures import State
 
+from features.errors import PassingError
 from features.programme import Programme
 from serving.answers import Answers
 from serving.cache import AnswerCache
@@ -24,12 +25,15 @@ from serving.envelope import Surroundings
 from serving.histories import from_histories
 from serving.keys import KeyStore
 from serving.known import decide_known
-from serving.registry import Stamp, bundle_stamp, policy_stamp, resolve_bundle, resolve_policy_table
+from serving.mlflow_home import on_a_server
+from serving.resolve import Stamp, bundle_stamp, policy_stamp, resolve_bundle, resolve_policy_table
 from serving.rows import History
 
 What = Literal["model", "policy", "keys"]
 
 WATCH_SECONDS: Final = 1.0
+SERVER_SECONDS: Final = 15.0
+"""How often an MLflow server is asked which model is champion."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +48,7 @@ class Sources:
 
 
 class Reloader:
-    """Looks every second whether there is something new to serve.
+    """Looks every second whether there is something new to serve; for models a server has, less often.
 
     Parameters
     ----------
@@ -57,50 +61,75 @@ class Reloader:
     def __init__(self, state: State, sources: Sources) -> None:
         self._state = state
         self._sources = sources
-        self._seen: dict[What, Stamp] = {"model": self._bundle_stamp(), "policy": policy_stamp(sources.programme)}
+        self._seen: dict[What, Stamp | None] = {
+            "model": self._bundle_stamp(),
+            "policy": policy_stamp(sources.programme),
+        }
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="reload", daemon=True)
+        self._one_changes_answers = threading.RLock()
+        models_seconds = SERVER_SECONDS if on_a_server(sources.programme) else WATCH_SECONDS
+        self._threads = [
+            threading.Thread(target=self._watch, args=watch, name=f"reload-{number}", daemon=True)
+            for number, watch in enumerate(((self.look_here, WATCH_SECONDS), (self.look_for_models, models_seconds)))
+        ]
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Look no more; returns when the last look has ended."""
+        """Look no more; returns when the last looks have ended."""
         self._ended.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def look(self) -> None:
         """Take over what is new."""
-        programme, folder, keys = self._sources.programme, self._sources.bundle_folder, self._sources.keys
+        self.look_for_models()
+        self.look_here()
+
+    def look_for_models(self) -> None:
+        """Take over a new model; where a server has the models, this waits for it."""
+        programme, folder = self._sources.programme, self._sources.bundle_folder
         self._renew("model", self._bundle_stamp, lambda: resolve_bundle(programme, folder), "bundle")
+
+    def look_here(self) -> None:
+        """Take over a new policy table, new keys and a new publication."""
+        programme, keys = self._sources.programme, self._sources.keys
         self._renew("policy", lambda: policy_stamp(programme), lambda: resolve_policy_table(programme), "policy_table")
         if keys is not None:
             self._renew_keys(keys)
         self._renew_cache()
 
-    def _watch(self) -> None:
-        while not self._ended.wait(WATCH_SECONDS):
-            self.look()
+    def _watch(self, look: Callable[[], None], seconds: float) -> None:
+        while not self._ended.wait(seconds):
+            look()
 
     def _renew(self, what: What, stamp: Callable[[], Stamp], load: Callable[[], Any], field: str) -> None:
-        """Load a part whose files have changed, try it out, and let it answer."""
-        now = stamp()
-        if now == self._seen[what]:
-            return
-        self._seen[what] = now
-        answers: Answers = self._state.answers
+        """Load a part that may have changed, try it out, and let it answer."""
         try:
-            new = load()
-            if _version(new) != _version(getattr(answers, field)):
-                self._take_over(what, replace(answers, **{field: new}))
-            self._accept(what)
+            now = stamp()
+            if now == self._seen[what]:
+                return
+            self._seen[what] = now
+            self._take_over(what, field, load())
         except Exception as error:  # whatever is wrong with it, the old one keeps serving
+            if isinstance(error, PassingError):
+                self._seen[what] = None
             self._refuse(what, error)
 
-    def _take_over(self, what: What, answers: Answers) -> None:
-        try_out(answers)
-        self._state.answers = answers
+    def _take_over(self, what: What, field: str, new: Any) -> None:
+        with self._one_changes_answers:
+            before: Answers = self._state.answers
+            if _version(new) != _version(getattr(before, field)):
+                answers = replace(before, **{field: new})
+                try_out(answers)
+                self._state.answers = answers
+                self._tell(what, answers)
+            self._accept(what)
+
+    def _tell(self, what: What, answers: Answers) -> None:
         surroundings: Surroundings = self._state.surroundings
         surroundings.metrics.reloaded(what, taken=True)
         surroundings.metrics.serves(answers)
@@ -123,18 +152,21 @@ class Reloader:
             cache.drop()
 
     def _accept(self, what: What) -> None:
-        answers: Answers = self._state.answers
-        if what in answers.refused:
-            left = {name: why for name, why in answers.refused.items() if name != what}
-            self._state.answers = replace(answers, refused=left)
+        with self._one_changes_answers:
+            answers: Answers = self._state.answers
+            if what in answers.refused:
+                left = {name: why for name, why in answers.refused.items() if name != what}
+                self._state.answers = replace(answers, refused=left)
 
     def _refuse(self, what: What, error: Exception) -> None:
-        answers: Answers = self._state.answers
-        if answers.refused.get(what) != str(error):
-            _log.warning("refused new %s, what was there keeps serving: %s", what, error)
+        with self._one_changes_answers:
+            answers: Answers = self._state.answers
+            if answers.refused.get(what) == str(error):
+                return
             self._state.answers = replace(answers, refused={**answers.refused, what: str(error)})
-            surroundings: Surroundings = self._state.surroundings
-            surroundings.metrics.reloaded(what, taken=False)
+        _log.warning("refused new %s, what was there keeps serving: %s", what, error)
+        surroundings: Surroundings = self._state.surroundings
+        surroundings.metrics.reloaded(what, taken=False)
 
     def _bundle_stamp(self) -> Stamp:
         return bundle_stamp(self._sources.programme, self._sources.bundle_folder)

@@ -21,8 +21,10 @@ from serving.bundle import ModelBundle
 from serving.bundle_files import save_policy_table
 from serving.database import open_database, owner_of
 from serving.keys import KeyStore
+from serving.mlflow_home import connect
 from serving.policy_table import PolicyTable
 from serving.records import DecisionRecord, decision_records
+from serving.resolve import policy_file
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 @pytest.fixture(scope="session")
 def published(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Published:
     programme = small_programme(tmp_path_factory.mktemp("published"), shop.frames)
-    registry.connect(programme)
+    connect(programme)
     import mlflow
 
     with mlflow.start_run():
         registry.register_bundle(shop.bundle, programme)
-    save_policy_table(shop.policy_table, registry.policy_file(programme))
+    save_policy_table(shop.policy_table, policy_file(programme))
     summary = score_programme(programme, programme.path("out"), as_of=AS_OF)
     records = {record.member_id: record for record in decision_records(pq.read_table(summary.file))}
     return Published(programme, shop.frames, shop.bundle, shop.policy_table, records)

@@ -43,17 +43,17 @@ def answering(arguments: Sequence[str | Path], port: int, log: Path) -> Iterator
         assert ended == 0, log.read_text()
 
 
-def wait_until_ready(client: httpx.Client, process: subprocess.Popen, log: Path) -> None:
+def wait_until_ready(client: httpx.Client, process: subprocess.Popen, log: Path, path: str = "/readyz") -> None:
     """Return once the server answers; fail with its log when it ends before, or takes too long."""
     deadline = time.monotonic() + READY_WITHIN_SECONDS
-    while not _is_ready(client):
+    while not _is_ready(client, path):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
 
 
-def _is_ready(client: httpx.Client) -> bool:
+def _is_ready(client: httpx.Client, path: str) -> bool:
     try:
-        return client.get("/readyz").status_code == 200
+        return client.get(path).status_code == 200
     except httpx.TransportError:
         return False

@@ -23,7 +23,7 @@ from serving.api import build_api
 from serving.batch import score_programme
 from serving.bundle_files import save_bundle, save_policy_table
 from serving.contracts import ComputeErrorCode, WriteErrorCode
-from serving.registry import policy_file
+from serving.resolve import policy_file
 
 FILE = Path(__file__).parents[1] / "docs" / "crm-calls.md"
 REQUEST, ANSWER = r"(?:```json\n((?:(?!```).)*)```\n\n)?", r"(?=```json\n(.*?)^```)"

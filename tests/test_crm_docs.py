@@ -31,7 +31,7 @@ from serving.failures import MAX_BODY_BYTES
 from serving.history import HistoryLevel
 from serving.policy_table import Evidence
 from serving.records import AssignedBy, DecisionRecord, NoOfferReason, Reason
-from serving.registry import policy_file
+from serving.resolve import policy_file
 
 FILE = Path(__file__).parents[1] / "docs" / "crm.md"
 PAGE = FILE.read_text(encoding="utf-8")

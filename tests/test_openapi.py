@@ -19,7 +19,7 @@ from serving.answers import open_answers
 from serving.api import build_api
 from serving.batch import score_programme
 from serving.bundle_files import save_bundle, save_policy_table
-from serving.registry import policy_file
+from serving.resolve import policy_file
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 OPERATIONS = [(path, method) for path, methods in build_api().openapi()["paths"].items() for method in methods]

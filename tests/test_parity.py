@@ -16,6 +16,7 @@ from serving.answers import Answers, open_answers
 from serving.contracts import FailedItem, ScoreAnswer, ScoreRequest
 from serving.decisions import decide_members
 from serving.histories import frames_of
+from serving.mlflow_home import connect
 from serving.records import DecisionRecord
 from serving.scoring import score
 
@@ -95,7 +96,7 @@ def test_histories_have_the_features_of_the_tables(published):
 def test_the_notebooks_model_scores_as_the_batch(published):
     programme, as_of = published.programme, published.programme.instant(AS_OF)
     features = build_features(load_tables(programme, threads=1).tables, as_of, programme)
-    registry.connect(programme)
+    connect(programme)
     import mlflow
 
     model = mlflow.pyfunc.load_model(f"models:/{programme.output.model}@{registry.CHAMPION}")

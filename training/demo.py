@@ -21,8 +21,8 @@ from serving.batch import score_programme
 from serving.jobs import JobResult, Rows
 from serving.loading import Step, as_of_or_next_day, load
 from serving.policy_table import PolicyTable
-from serving.registry import resolve_policy_table
 from serving.report.job import write_report
+from serving.resolve import resolve_policy_table
 from serving.summary import RunSummary
 from training import page, run
 from training.backtest import OURS, BacktestResult, backtest

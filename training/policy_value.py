@@ -12,7 +12,7 @@ from features.programme import Programme
 from serving.bundle_files import load_policy_table
 from serving.jobs import JobResult
 from serving.loading import Step, as_of_or_next_day, load
-from serving.registry import resolve_policy_table
+from serving.resolve import resolve_policy_table
 from training.off_policy import evaluate, proposed_by, proposing
 from training.offer_log import OfferLog, read_offer_log
 

@@ -18,7 +18,7 @@ from features.sources import Loaded
 from serving.bundle_files import save_policy_table
 from serving.jobs import JobResult
 from serving.loading import Step, as_of_or_next_day, load
-from serving.registry import policy_file
+from serving.resolve import policy_file
 from training import backtest as backtests
 from training import simulator
 from training.champions import judge, record_verdict

@@ -15,8 +15,9 @@ import pandas as pd
 
 from features.catalogue import catalogue
 from features.programme import Programme
+from serving.mlflow_home import connect
 from serving.reasons import contributions
-from serving.registry import connect, register_bundle
+from serving.registry import register_bundle
 from training.evaluate import decile_table
 from training.explain import decile_figure, family_figure, gain_figure, reliability_figure, shap_figure
 from training.fit import Training

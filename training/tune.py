@@ -157,7 +157,7 @@ def _losses(at: Development, programme: Programme, growth: Growth) -> np.ndarray
 def _study(programme: Programme, *, name: str) -> optuna.Study:
     """Open the study, or begin one with the defaults: nothing worse than they are can win."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    file = programme.path(programme.output.tracking).resolve() / DATABASE
+    file = programme.path("var").resolve() / programme.output.model / DATABASE
     file.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         storage=f"sqlite:///{file}",

@@ -13,10 +13,10 @@ from serving.bundle import Record
 from serving.frontier import frontier
 from serving.jobs import JobResult
 from serving.loading import Step, load
-from serving.registry import resolve_bundle, resolve_policy_table
 from serving.report.content import Content, gather
 from serving.report.page import render
 from serving.report.publications import find_publications
+from serving.resolve import resolve_bundle, resolve_policy_table
 
 
 def write_report(

@@ -38,6 +38,10 @@ def test_the_smallest_file_names_orders_and_currency(tmp_path: Path) -> None:
         ({"data": {"orders": {}}}, "give either `path` or `url` with `table`"),
         ({"data": {"orders": {"path": "o.csv", "url": "sqlite://"}}}, "give either `path` or `url` with `table`"),
         ({"data": {"orders": {"url": "sqlite://"}}}, "`url` and `table` go together"),
+        (
+            {"output": {"tracking": "sqlite:///mlflow.db"}},
+            "output.tracking: give a folder, or the address of",
+        ),
         ({"timezone": "Asia/Shangai"}, "unknown time zone 'Asia/Shangai'"),
         ({"currency": "euro"}, "currency"),
         ({"windows": {"days": [91, 28]}}, "window lengths must rise strictly"),

@@ -15,7 +15,7 @@ from serving import jobs
 from serving.batch import score_programme
 from serving.bundle import ColumnProfile, ModelBundle
 from serving.bundle_files import save_bundle, save_policy_table
-from serving.registry import policy_file
+from serving.resolve import policy_file
 from serving.store import open_store
 
 MONDAY = date(2026, 1, 5)

@@ -27,9 +27,9 @@ from serving.database import Database
 from serving.frontier import Frontier, Point, Sent
 from serving.keys import KeyStore
 from serving.outlook import Outlook
-from serving.registry import policy_file
 from serving.release import release
 from serving.report.job import write_report
+from serving.resolve import policy_file
 from serving.results import latest_results
 from serving.writer import Writer
 

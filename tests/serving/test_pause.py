@@ -12,7 +12,7 @@ from serving.bundle_files import save_bundle, save_policy_table
 from serving.database import Database
 from serving.pause import Switch, all_withheld, programme_switch, withheld
 from serving.records import decision_records, decision_table
-from serving.registry import policy_file
+from serving.resolve import policy_file
 
 SCORES = ("member_id", "churn_probability", "expected_value", "tier", "policy_segment")
 

@@ -16,7 +16,7 @@ from serving.bundle_files import save_bundle, save_policy_table
 from serving.contracts import ScoreRequest
 from serving.known import decide_known
 from serving.records import DecisionRecord, decision_records
-from serving.registry import policy_file
+from serving.resolve import policy_file
 from serving.summary import RunSummary
 
 

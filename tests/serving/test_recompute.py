@@ -21,7 +21,7 @@ from serving.ledger_contracts import NewEvent, NewOffer, NewOrder, NewOutcome
 from serving.ledger_writing import catch_up, watch, write_activity, write_offers, write_outcomes
 from serving.lookup import utc_now
 from serving.reasons import contributions
-from serving.registry import policy_file
+from serving.resolve import policy_file
 
 MOMENT = timedelta(seconds=1)
 

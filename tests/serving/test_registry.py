@@ -17,20 +17,18 @@ from features.programme import Programme, parse_programme
 from features.settings_members import Windows
 from serving.bundle import ModelBundle
 from serving.bundle_files import save_bundle, save_policy_table
+from serving.mlflow_home import connect
 from serving.registry import (
     champion_number,
-    connect,
     load_champion,
     load_version,
     notes,
-    policy_file,
     register_bundle,
-    resolve_bundle,
-    resolve_policy_table,
     roll_back,
     set_champion,
     version_numbers,
 )
+from serving.resolve import policy_file, resolve_bundle, resolve_policy_table
 from serving.scoring import score
 
 

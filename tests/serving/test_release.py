@@ -18,8 +18,8 @@ from serving.database import open_database, owner_of
 from serving.ledger import Ledger
 from serving.loading import load
 from serving.logged_arms import read_probabilities
-from serving.registry import policy_file
 from serving.release import COLUMNS, offer_id, release, safe_cell
+from serving.resolve import policy_file
 
 
 @pytest.fixture(scope="module")

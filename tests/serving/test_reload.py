@@ -18,8 +18,8 @@ from serving.contracts import ScoreAnswer
 from serving.database import StoreError
 from serving.keys import KeyRing
 from serving.metrics import Tally
-from serving.registry import policy_file
 from serving.reload import Reloader, Sources, try_out
+from serving.resolve import policy_file
 
 
 class FakeKeys:

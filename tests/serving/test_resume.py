@@ -27,7 +27,7 @@ from serving import parts
 from serving.batch import score_programme
 from serving.bundle_files import save_bundle, save_policy_table
 from serving.database import StoreError
-from serving.registry import policy_file
+from serving.resolve import policy_file
 from serving.store import Store, open_store
 
 WEEK_BEFORE = "2025-12-29"

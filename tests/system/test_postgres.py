@@ -36,7 +36,7 @@ from serving.ledger import Budget, Entry, Ledger
 from serving.ledger_contracts import NewEvent
 from serving.ledger_writing import watch, write_activity
 from serving.loading import load
-from serving.registry import policy_file
+from serving.resolve import policy_file
 from serving.store import Publication, Store, open_store
 
 pytestmark = pytest.mark.system

@@ -8,13 +8,14 @@ from features.settings_members import Windows
 from features.sources import load_tables
 from serving import registry
 from serving.bundle import ModelBundle
+from serving.mlflow_home import connect
 from serving.registry import champion_number, load_champion, notes
 from training.champions import judge, promote, rollback
 from training.promote import Promotion
 
 
 def register(bundle: ModelBundle, programme) -> int:
-    registry.connect(programme)
+    connect(programme)
     import mlflow
 
     with mlflow.start_run():

@@ -6,7 +6,7 @@ from builders import AS_OF, small_frames, small_policy, small_programme
 
 from features.errors import InputError, RefusedError
 from serving.bundle_files import save_policy_table
-from serving.registry import policy_file
+from serving.resolve import policy_file
 from training.policy_value import CHOSEN_BY_THEM, policy_value
 
 

@@ -7,7 +7,9 @@ from builders import small_frames, small_programme
 
 from features.errors import RefusedError
 from serving.bundle_files import load_policy_table
-from serving.registry import connect, load_champion, policy_file
+from serving.mlflow_home import connect
+from serving.registry import load_champion
+from serving.resolve import policy_file
 from training import run
 
 AS_OF = "2025-09-01"

@@ -7,7 +7,7 @@ from builders import small_frames, small_programme
 
 from features.errors import RefusedError
 from features.sources import load_tables
-from serving.registry import connect
+from serving.mlflow_home import connect
 from training import tune as tuning
 from training.fit import train
 from training.labels import days_after, longest_horizon
