@@ -80,9 +80,7 @@ def test_where_nothing_is_better_the_defaults_win(programme, loaded, monkeypatch
     monkeypatch.setattr(
         tuning, "_losses", lambda at, p, growth: np.ones(2) * (1 + (growth.get("churn", usual) != usual))
     )
-    here = programme.model_copy(
-        update={"output": programme.output.model_copy(update={"tracking": str(tmp_path / "mlruns")})}
-    )
+    here = programme.model_copy(update={"folder": tmp_path})
     tuned = tune(loaded, here.instant(AS_OF), here, trials=4)
     assert (tuned.loss, tuned.growth["value"]) == (1.0, usual)
 
@@ -95,9 +93,7 @@ def test_a_hopeless_trial_is_given_up_after_its_first_date(programme, loaded, mo
         return np.ones(2) * (100 if growth and growth["churn"] != dict(GROWTH) and len(dates) > 20 else 1)
 
     monkeypatch.setattr(tuning, "_losses", losses)
-    here = programme.model_copy(
-        update={"output": programme.output.model_copy(update={"tracking": str(tmp_path / "mlruns")})}
-    )
+    here = programme.model_copy(update={"folder": tmp_path})
     logged = []
     tune(loaded, here.instant(AS_OF), here, trials=12, log=logged.append)
     assert logged[-1].state is optuna.trial.TrialState.PRUNED
