@@ -113,7 +113,7 @@ def effects_of_logs(given: Sequence[OfferLog], programme: Programme, as_of: date
     comparisons = sum(one.is_large(guardrails) for one in compared)
     reaches = (float(norm.ppf((1 + guardrails.confidence) / 2)), interval_z(comparisons, guardrails.confidence))
     estimated = [_effect(one, reaches, evidence, guardrails) for one in compared]
-    effects = with_pooled(estimated, evidence, guardrails)
+    effects = with_pooled(estimated, segments, evidence, programme)
     advantages = _advantages(effects, segments, programme, reaches)
     return PolicyTable(
         created_at=datetime.now(UTC).replace(tzinfo=None),

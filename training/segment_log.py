@@ -47,6 +47,10 @@ class SegmentEvidence:
             return np.nan
         return float(np.average([log.recall_variance() for log in self._logs if len(log)], weights=sizes[sizes > 0]))
 
+    def orders(self) -> np.ndarray:
+        """Count offers and those of them followed by an order, and add up the margin these brought."""
+        return np.asarray(sum((log.orders() for log in self._logs), start=np.zeros(3)))
+
     def spending(self, arm: str, other: str) -> tuple[float, float]:
         """Mean cost and share redeemed of an arm's offers that can be compared; NaN where not known."""
         sizes = np.array([log.sizes(arm, other)[0] for log in self._logs], dtype=float)
@@ -108,6 +112,11 @@ class SegmentLog:
     def recall_variance(self) -> float:
         """Variance of recall in all arms together: known without knowing what any arm did."""
         return float(np.var(self._outcomes[:, 0])) if len(self._outcomes) else np.nan
+
+    def orders(self) -> np.ndarray:
+        """Count offers and those of them followed by an order, and add up the margin these brought."""
+        recalled = self._outcomes[:, 0] > 0
+        return np.array([len(self), recalled.sum(), self._outcomes[recalled, 1].sum()])
 
     def spending(self, arm: str, other: str) -> tuple[float, float]:
         """Mean cost and share redeemed of an arm's offers in the weeks that ``other`` has too."""

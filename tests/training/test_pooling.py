@@ -4,7 +4,53 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from training.pooling import shrink, shrink_given
+from training.pooling import OF_INCENTIVE, OWN, SHARED, expected_recall, shrink, shrink_given
+
+SEGMENTS, INCENTIVES = np.arange(12).repeat(5), np.tile(np.arange(5), 12)
+CELLS = len(SEGMENTS)
+
+
+def expect(values: np.ndarray, treated_error: float, control_error: float) -> tuple[np.ndarray, np.ndarray]:
+    variances = {
+        "treated_variances": np.full(CELLS, treated_error**2),
+        "control_variances": np.full(CELLS, control_error**2),
+    }
+    return expected_recall(values, **variances, segments=SEGMENTS, incentives=INCENTIVES, detectable=0.02)
+
+
+def draw(rng: np.random.Generator) -> np.ndarray:
+    shared, of_incentive, own = (0.02 * spread for spread in (SHARED, OF_INCENTIVE, OWN))
+    return np.asarray(rng.normal(0, shared) + rng.normal(0, of_incentive, 5)[INCENTIVES] + rng.normal(0, own, CELLS))
+
+
+def test_what_offers_hardly_tell_is_expected_to_be_nothing_and_what_they_tell_well_stays() -> None:
+    values = draw(np.random.default_rng(1))
+    assert abs(expect(values, 10.0, 10.0)[0]).max() < 1e-4
+    assert expect(values, 1e-6, 1e-6)[0] == pytest.approx(values, abs=1e-6)
+
+
+def test_a_segment_in_which_all_seem_to_work_alike_is_taken_to_have_had_bad_luck_with_its_control_offers() -> None:
+    values = np.where(SEGMENTS == 0, 0.05, 0.0)
+    lucky, shared = (expect(values, *errors)[0][0] for errors in ((0.04, 0.0), (0.0, 0.04)))
+    assert shared < lucky / 2
+
+
+def test_an_incentive_that_works_elsewhere_is_expected_to_work_where_little_is_known() -> None:
+    values = np.where((INCENTIVES == 0) & (SEGMENTS > 0), 0.03, 0.0)
+    expected, _ = expect(values, 0.01, 0.005)
+    assert expected[0] > expected[1] > 0
+
+
+def test_expected_recall_is_calibrated_and_its_intervals_hold_the_truth() -> None:
+    rng, inside, moved, foretold = np.random.default_rng(2), [], 0.0, 0.0
+    for _ in range(200):
+        truth = draw(rng)
+        values = truth + rng.normal(0, 0.03, CELLS) - rng.normal(0, 0.02, 12)[SEGMENTS]
+        expected, deviations = expect(values, 0.03, 0.02)
+        inside.append((abs(expected - truth) < 1.644854 * deviations).mean())
+        moved, foretold = moved + truth @ expected, foretold + expected @ expected
+    assert 0.88 < np.mean(inside) < 0.92
+    assert 0.9 < moved / foretold < 1.1
 
 
 def test_with_a_known_spread_estimates_are_pulled_towards_their_mean_as_by_hand() -> None:
