@@ -28,6 +28,7 @@ from serving.loading import Pace, Step, as_of_or_next_day, load
 from serving.locks import only_run
 from serving.parts import Parts, Span, spans, written
 from serving.pause import is_paused
+from serving.phases import PhaseName
 from serving.published_history import publish_history, unpublished
 from serving.rationing import ration
 from serving.registry import record_run
@@ -78,6 +79,7 @@ def score_programme(
     *,
     as_of: date | str | None = None,
     budget: float | None = None,
+    phase: PhaseName | None = None,
     bundle_folder: Path | None = None,
     loaded: Loaded | None = None,
     chunk_rows: int = CHUNK_ROWS,
@@ -97,6 +99,8 @@ def score_programme(
         Date or time, local unless it says otherwise; None means the day after the last row.
     budget
         What all recommended may be expected to cost, set-up included; None means no limit.
+    phase
+        Spend only this phase's share of the budget; see :func:`serving.rationing.ration_phase`.
     bundle_folder
         A model bundle; None means the registry's champion.
     loaded
@@ -132,7 +136,15 @@ def score_programme(
         refuse_unfit(bundle, programme, when)
         refuse_later_effects(policy_table, programme, when)
         left = ration(
-            loaded.tables, when, bundle, policy_table, programme, budget=budget, chunk_rows=chunk_rows, step=step
+            loaded.tables,
+            when,
+            bundle,
+            policy_table,
+            programme,
+            budget=budget,
+            phase=phase,
+            chunk_rows=chunk_rows,
+            step=step,
         )
         terms = Terms(when, bundle, policy_table, programme, is_paused(programme), left)
         job = Job(loaded, terms, chunk_rows, engine)

@@ -133,6 +133,10 @@ def score(
     budget: Annotated[
         float | None, typer.Option(min=0, help="What all recommended may be expected to cost, set-up included.")
     ] = None,
+    phase: Annotated[
+        Literal["test", "burst", "tail"] | None,
+        typer.Option(help="Spend this phase's share of the budget, as [phases] in the programme file says."),
+    ] = None,
     bundle: BundleOption = None,
     engine: Annotated[str, typer.Option(help="duckdb, or a Spark master: local[*], spark://host:7077.")] = "duckdb",
     scratch: Annotated[
@@ -147,7 +151,15 @@ def score(
         from serving import jobs
 
         return jobs.score(
-            settings, as_of, out, budget=budget, bundle_folder=bundle, engine=engine, scratch=scratch, step=step
+            settings,
+            as_of,
+            out,
+            budget=budget,
+            phase=phase,
+            bundle_folder=bundle,
+            engine=engine,
+            scratch=scratch,
+            step=step,
         )
 
     run_job(job, programme, json, strict=strict)

@@ -11,6 +11,7 @@ from serving.loading import Step, as_of_or_next_day, load
 
 if TYPE_CHECKING:
     from features.programme import Programme
+    from serving.phases import PhaseName
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -64,19 +65,25 @@ def score(
     out: Path,
     *,
     budget: float | None,
+    phase: PhaseName | None,
     bundle_folder: Path | None,
     engine: str,
     scratch: Path | None,
     step: Step,
 ) -> JobResult:
     """Decide about every eligible member and publish the decisions."""
+    from features.errors import InputError
     from serving.batch import score_programme
+
+    if phase is not None and budget is None:
+        raise InputError("--phase spends its share of a budget: say --budget too")
 
     summary = score_programme(
         programme,
         out,
         as_of=as_of,
         budget=budget,
+        phase=phase,
         bundle_folder=bundle_folder,
         engine=engine,
         scratch=scratch,
@@ -91,7 +98,7 @@ def score(
         "value_at_stake": summary.money.value_at_stake,
         "currency": summary.currency,
         "evidence": summary.evidence,
-        **({"budget": limit.budget, "multiplier": limit.multiplier} if limit else {}),
+        **(limit.model_dump(include={"budget", "phase", "multiplier"}, exclude_none=True) if limit else {}),
     }
     outcomes: list[dict[str, Any]] = [
         *({"decision": f"recommend {name}", "members": count} for name, count in summary.recommended.items()),

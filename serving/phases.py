@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from features.programme import Programme
+
+PhaseName = Literal["test", "burst", "tail"]
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,20 @@ from serving.budget import NOTHING, Steps, frontier_steps
 from serving.bundle import Record
 from serving.options import NONE, RECOMMENDED, Options
 from serving.outlook import weights
+from serving.phases import PhaseName
 
 
 class Limit(Record):
     """By what a budget is kept to. An offer, or a step to a dearer one, has to bring more per cost than the multiplier.
 
-    Where it brings just as much, lots decide.
+    Where it brings just as much, lots decide. In the test of a campaign lots decide about everything.
     """
 
     budget: float = Field(ge=0, description="what all recommended may be expected to cost, set-up included")
+    phase: PhaseName | None = Field(None, description="of the campaign the budget is for; None: all of it at once")
     multiplier: float = Field(ge=0, description="net value that one more unit of budget would bring")
     lots_below: float = Field(ge=0, le=1, description="at the multiplier itself, members whose lot is below this")
+    drawn_below: float = Field(1.0, ge=0, le=1, description="in a test, members whose lot is below this; others wait")
 
 
 class Ration(Record):
@@ -62,9 +65,10 @@ def within(
     everybody = np.arange(len(members))
     alone = pd.Series(1.0, members.index)
     weight = weights(members["value_if_active"], alone, members["policy_segment"], ration.typical_values).to_numpy()
-    net = offered.net(weight)
-    taken = steps(offered, net, member_lots(members["member_id"], seed))
+    net, lot = offered.net(weight), member_lots(members["member_id"], seed)
+    taken = steps(offered, net, lot)
     chosen = taken.choices(taken.beyond(limit.multiplier, limit.lots_below), len(members))
+    chosen = np.where(lot < limit.drawn_below, chosen, NOTHING)
     place = np.where(chosen == NOTHING, NONE, offered.place[everybody, chosen])
     missed = (chosen == NOTHING) & (offered.place[:, RECOMMENDED] != NONE)
     pays = (net > 0).any(axis=1)

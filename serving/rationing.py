@@ -10,9 +10,10 @@ from serving.bundle import ModelBundle
 from serving.decisions import candidates, scored_members
 from serving.loading import Pace, Step
 from serving.parts import spans
-from serving.plan import Contenders, contend, plan_budget, ration_set_up, together
+from serving.phases import PhaseName
+from serving.plan import Contenders, Plan, contend, plan_budget, ration_set_up, together
 from serving.policy_table import PolicyTable
-from serving.ration import Ration
+from serving.ration import Ration, member_lots
 
 
 def find_contenders(
@@ -46,6 +47,7 @@ def ration(
     programme: Programme,
     *,
     budget: float | None,
+    phase: PhaseName | None = None,
     chunk_rows: int,
     step: Step,
 ) -> Ration | None:
@@ -57,6 +59,8 @@ def ration(
         As in :func:`serving.decisions.decide_members`.
     budget
         What all recommended may be expected to cost, set-up included; None means no limit.
+    phase
+        Spend only this phase's share of the budget; see :func:`ration_phase`.
     chunk_rows
         Members scored at once.
     step
@@ -68,4 +72,27 @@ def ration(
     contenders = find_contenders(tables, as_of, bundle, policy, programme, chunk_rows=chunk_rows, step=step)
     if budget is None:
         return ration_set_up(contenders, policy, programme)
-    return plan_budget(contenders, policy, programme, budget=budget).ration
+    if phase is None:
+        return plan_budget(contenders, policy, programme, budget=budget).ration
+    return ration_phase(contenders, policy, programme, budget=budget, phase=phase)
+
+
+def ration_phase(
+    contenders: Contenders, policy: PolicyTable, programme: Programme, *, budget: float, phase: PhaseName
+) -> Ration:
+    """Spend one phase's share of a campaign's budget.
+
+    The test goes to members drawn by lot among all the budget would reach. Burst and tail spend their shares on those
+    who bring most per unit of cost among the members who are left: who had an offer in an earlier phase is cooling
+    down.
+    """
+    money = budget * getattr(programme.phases, phase)
+    planned = plan_budget(contenders, policy, programme, budget=budget if phase == "test" else money)
+    of_phase = {"budget": money, "phase": phase, **(_drawn(planned, programme) if phase == "test" else {})}
+    limit = planned.ration.limit
+    return planned.ration.model_copy(update={"limit": limit and limit.model_copy(update=of_phase)})
+
+
+def _drawn(planned: Plan, programme: Programme) -> dict[str, float]:
+    later = planned.offers.loc[planned.offers["phase"] != "test", "member_id"]
+    return {"drawn_below": float(member_lots(later, programme.guardrails.seed).min(initial=1.0))}

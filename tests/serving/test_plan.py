@@ -6,9 +6,11 @@ import pytest
 
 from features.programme import Programme, parse_programme
 from serving.advice import decide
+from serving.phases import PhaseName
 from serving.plan import Plan, contend, plan_budget, ration_set_up, together
 from serving.policy_table import Advantage, Choice, Effect, Estimate, Paused, PolicyTable, Pooled
 from serving.ration import Ration
+from serving.rationing import ration_phase
 
 AS_OF = datetime(2026, 1, 5)
 SEGMENTS = ("high__mid", "low__mid")
@@ -329,3 +331,40 @@ def test_phases_spend_the_programmes_shares_and_the_test_draws_lots() -> None:
     assert worth.min()["burst"] >= worth.max()["tail"]
     assert worth.max()["test"] > worth.min()["burst"] > worth.min()["test"]
     assert sum(phase.members for phase in plan.phases) == len(plan.offers)
+
+
+def phased(frame: pd.DataFrame, phase: PhaseName, budget: float = 60.0) -> set[str]:
+    """Decide about a phase; those sent something."""
+    settings, table = programme(), policy(*EFFECTS, advantages=())
+    contenders = contend(frame, table, settings, as_of=AS_OF, contacts=None)
+    ration = ration_phase(contenders, table, settings, budget=budget, phase=phase)
+    assert ration.limit is not None
+    sent = recommended(frame, table, settings, ration)
+    assert len(sent) <= ration.limit.budget == budget * getattr(settings.phases, phase)  # an offer costs 1
+    return set(sent)
+
+
+def test_decisions_of_the_test_go_to_members_drawn_by_lot_and_those_of_the_burst_to_the_most_valuable_left() -> None:
+    value = np.random.default_rng(7).lognormal(5, 0.3, 100)
+    frame = pd.concat([members(member_id=[f"{part}{number}" for number in range(10)]) for part in range(10)])
+    frame = frame.assign(value_if_active=value, policy_segment="high__mid", tier="high").reset_index(drop=True)
+    worth = frame.set_index("member_id")["value_if_active"]
+    test = phased(frame, "test")
+    assert len(test) == 6
+    assert worth[sorted(test)].min() < worth.nlargest(42).min()
+    cooling = frame.assign(last_assignment_days=np.where(frame["member_id"].isin(test), 7.0, np.nan))
+    assert phased(cooling, "burst") == set(worth.drop(sorted(test)).nlargest(42).index)
+
+
+def test_who_waits_for_a_later_phase_is_told_that_it_is_the_budget_and_decided_about_alone_waits_too() -> None:
+    settings, frame, table = programme(), members(), policy(*EFFECTS, advantages=())
+    contenders = contend(frame, table, settings, as_of=AS_OF, contacts=None)
+    ration = ration_phase(contenders, table, settings, budget=30.0, phase="test")
+    sent = recommended(frame, table, settings, ration)
+    assert 0 < len(sent) < len(frame)
+    left_out = reasons(frame, ration, settings).dropna()
+    assert set(left_out.index) == set(frame["member_id"]) - set(sent)
+    assert (left_out == "budget").all()
+    for member in frame["member_id"]:
+        alone = recommended(frame[frame["member_id"] == member], table, settings, ration)
+        assert alone.keys() == {member} & sent.keys()

@@ -21,6 +21,7 @@ from features.sources import load_tables
 from serving import cli
 from serving.policy import Verdict
 from serving.policy_table import Evidence
+from serving.ration import Limit, Ration
 from serving.records import NoOfferReason
 from serving.report.causes import NO_CAUSE, Cause
 from serving.report.content import Content, gather
@@ -233,3 +234,13 @@ def test_everything_that_can_be_decided_has_a_name(published: Published, languag
     assert all(write.segment(code) for code in POLICY_SEGMENTS)
     assert all(write.cause(code) for code in (*get_args(Cause), NO_CAUSE))
     assert all(write.evidence(code) for code in get_args(Evidence))
+
+
+@pytest.mark.parametrize(("phase", "words"), [(None, "left out for want of it"), ("test", "of the test")])
+def test_a_week_with_a_budget_shows_it_beside_what_is_sent(content: Content, phase: str | None, words: str) -> None:
+    limit = Limit(budget=12_345.0, phase=phase, multiplier=0.5, lots_below=0.0)
+    summary = content.summary.model_copy(update={"ration": Ration(limit=limit)})
+    assert "12,345" not in render(content, "en")
+    page = render(replace(content, summary=summary), "en")
+    assert "12,345" in page
+    assert words in page
