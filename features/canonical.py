@@ -14,7 +14,7 @@ from features.casting import Given, canonical, given, local_date
 from features.errors import InputError, OutputError
 from features.programme import Programme
 from features.readers import Raw, literal, reason
-from features.rules import Staged, near
+from features.rules import Part, Staged, near
 from features.schemas import EVENTS, TYPES, Contract
 
 _LONGEST_ALIAS_CHAIN = 2**20
@@ -32,13 +32,11 @@ def stage(
     """
     table, *later = parts
     columns = _given(contract, table, programme.timezone)
-    given_parts = [(table.relation, columns)]
-    total = _parse(con, contract, columns, table)
+    read = [Part(table.relation, columns, _parse(con, contract, columns, table))]
     for part in later:
         own = _given(contract, part, programme.timezone)
         new = replace(part, relation=_without(part.relation, own, table.relation, columns, contract))
-        total += _parse_more(con, contract, own, new)
-        given_parts.append((new.relation, own))
+        read.append(Part(new.relation, own, _parse_more(con, contract, own, new)))
         columns = {**own, **columns}
     replaced = {}
     if contract.name == "orders":
@@ -55,7 +53,9 @@ def stage(
     )
     if contract.name == "orders" and "return_of" in columns:
         _find_returned(con)
-    return Staged(con, contract, columns, tuple(given_parts), total)
+    elif contract.name == "order_lines":
+        _join_orders(con)
+    return Staged(con, contract, columns, tuple(read))
 
 
 def _find_returned(con: duckdb.DuckDBPyConnection) -> None:
@@ -66,6 +66,18 @@ def _find_returned(con: duckdb.DuckDBPyConnection) -> None:
             on o.order_id = s.return_of and o.member_id = s.member_id and o.ordered_at <= s.ordered_at
         where s.return_of is not null"""
     )
+
+
+def _join_orders(con: duckdb.DuckDBPyConnection) -> None:
+    """Give every line what it has of its order; nothing where there is no such order."""
+    con.execute(
+        """create temp table joined_order_lines as
+        from staged_order_lines left join (select order_id, member_id, ordered_at, recorded_at from orders)
+            using (order_id)"""
+    )
+    con.execute("drop view staged_order_lines; drop table parsed_order_lines")
+    con.execute("alter table joined_order_lines rename to parsed_order_lines")
+    con.execute("create temp view staged_order_lines as from parsed_order_lines")
 
 
 def _parse(con: duckdb.DuckDBPyConnection, contract: Contract, columns: Mapping[str, Given], raw: Raw) -> int:
@@ -164,8 +176,7 @@ def create(staged: Staged, programme: Programme, folder: Path | None) -> int:
     elif name == "contacts":
         values["consent"] = "coalesce(s.consent, false)"
     elif name == "order_lines":
-        values |= {column: f"o.{column}" for column in ("member_id", "ordered_at", "recorded_at")}
-        joins = "join orders as o using (order_id)"
+        values |= {column.name: f"s.{column.name}" for column in contract.added}
     columns = (*contract.columns, *contract.added)
     select = ", ".join(f"cast({values[column.name]} as {TYPES[column.kind]}) as {column.name}" for column in columns)
     rows = f"select {select} from staged_{name} as s anti join aside_{name} using (row) {joins}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from features.readers import Raw, identifier, literal
 from features.schemas import TYPES, Column, Kind
+from features.zones import rezoned
 
 _INTEGERS = frozenset(f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "", "BIG", "HUGE")) | {
     "INTEGER",
@@ -90,7 +91,7 @@ def canonical(column: Column, value: Given) -> str:
 
 def local_date(instant: str, timezone: str) -> str:
     """Return SQL for the programme's calendar date at a naive UTC instant."""
-    return f"cast({_rezoned(instant, 'UTC', timezone)} as date)"
+    return f"cast({rezoned(instant, 'UTC', timezone)} as date)"
 
 
 def _text(value: Given) -> str:
@@ -139,18 +140,18 @@ def _instant(value: Given) -> str:
     if value.type == "TIMESTAMP WITH TIME ZONE":
         return f"{value.sql} at time zone 'UTC'"
     if value.type == "DATE" or value.type.startswith("TIMESTAMP"):
-        return _rezoned(f"cast({value.sql} as timestamp)", value.timezone, "UTC")
+        return rezoned(f"cast({value.sql} as timestamp)", value.timezone, "UTC")
     if value.raw.datetime_format in COUNTED_TIMES:
         return _counted(value)
     if value.raw.datetime_format is not None:
         parsed = f"try_strptime({value.text}, {literal(value.raw.datetime_format)})"
         if "%z" in value.raw.datetime_format.lower():
             return f"{parsed} at time zone 'UTC'"
-        return _rezoned(parsed, value.timezone, "UTC")
+        return rezoned(parsed, value.timezone, "UTC")
     if not value.is_text:
         return "null"
     aware = f"try_cast({value.text} as timestamptz) at time zone 'UTC'"
-    naive = _rezoned(f"try_cast({value.text} as timestamp)", value.timezone, "UTC")
+    naive = rezoned(f"try_cast({value.text} as timestamp)", value.timezone, "UTC")
     instant = f"case when {value.has_offset} then {aware} else {naive} end"
     return f"case when isfinite({instant}) then {instant} end"
 
@@ -160,15 +161,9 @@ def _counted(value: Given) -> str:
     number = value.as_double
     if value.raw.datetime_format == "excel":
         days = f"timestamp '1899-12-30' + to_seconds(cast(round({number} * 86400) as bigint))"
-        return _rezoned(f"try({days})", value.timezone, "UTC")
+        return rezoned(f"try({days})", value.timezone, "UTC")
     per_unit = 1_000_000 if value.raw.datetime_format == "unix" else 1_000
     return f"try(make_timestamp(cast({number} * {per_unit} as bigint)))"
-
-
-def _rezoned(timestamp: str, source: str, target: str) -> str:
-    if source == target:
-        return timestamp
-    return f"try({timestamp} at time zone {literal(source)} at time zone {literal(target)})"
 
 
 _CASTS: Mapping[Kind, Callable[[Given], str]] = {

@@ -103,7 +103,7 @@ def _originals(staged: Staged, rows: Iterable[int]) -> dict[int, dict[str, Any]]
     numbers = ", ".join(map(str, rows))
     if not numbers:
         return {}
-    fetched = staged.con.execute(f"from {staged.originals} where row in ({numbers})")
+    fetched = staged.con.execute(f"from {staged.originals(f'row in ({numbers})')}")
     names = [column[0] for column in fetched.description]
     return {values[0]: dict(zip(names, values, strict=True)) for values in fetched.fetchall()}
 
@@ -119,11 +119,12 @@ def write_aside(staged: Staged, folder: Path) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
+    originals = staged.originals(f"row in (select row from aside_{staged.name})")
     try:
         staged.con.execute(
             f"""copy (
                 select row, reason, * exclude (row, reason)
-                from aside_{staged.name} join {staged.originals} using (row) order by row
+                from aside_{staged.name} join {originals} using (row) order by row
             ) to {literal(str(partial))} (format csv, header)"""
         )
     except duckdb.IOException as error:
