@@ -40,7 +40,8 @@ def stage(
         columns = {**own, **columns}
     replaced = {}
     if contract.name == "orders":
-        replaced["is_return"] = "coalesce(p.is_return, false) or p.return_of is not null"
+        by_sign = " or coalesce(p.net_amount < 0, false)" if programme.data.orders.negative_is_return else ""
+        replaced["is_return"] = f"coalesce(p.is_return, false) or p.return_of is not null{by_sign}"
     if aliases and "member_id" in columns:
         replaced["member_id"] = "coalesce(i.member_id, p.member_id)"
     replacing = f"replace ({', '.join(f'{sql} as {column}' for column, sql in replaced.items())})" if replaced else ""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from features.schemas import EVENTS, Column, Contract
 from features.sketch import Look
-from features.words import CHANNEL_WORDS, COLUMNS, CONTROL, EVENT_WORDS, likeness
+from features.words import CHANNEL_WORDS, COLUMNS, CONTROL, EVENT_WORDS, PRICE, likeness
 
 SAME_WORD = 0.6
 FITS = 0.9
+_PRICE_FOR_AMOUNT = 0.7
 
 
 def event_of(value: str) -> str | None:
@@ -42,6 +43,8 @@ def score(contract: Contract, column: Column, look: Look, *, refers: bool, may_r
         Whether an id of ours may be there more than once.
     """
     called = likeness(look.name, COLUMNS[contract.name].get(column.name, {}), ours=column.name)
+    if column.name == "net_amount":
+        called = max(called, _PRICE_FOR_AMOUNT * likeness(look.name, PRICE))
     is_counted_time = column.kind == "instant" and bool(look.counted) and called >= SAME_WORD
     if not look.filled or (look.fits.get(column.kind, 1.0) < FITS and not is_counted_time):
         return 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,11 +10,14 @@ import duckdb
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from features.checks import FEW_SHARE
 from features.column_match import may_be_id, score
 from features.errors import InputError
+from features.reshaping import factors_of
 from features.schemas import CONTRACTS, Column, Contract
+from features.settings_data import MAY_BE_ANONYMOUS
 from features.sketch import Look, Sketch, share_found
-from features.within import consents, has_products
+from features.within import by_piece, consents, has_products, multiplied
 from features.words import COLUMNS, TABLES, HeaderLanguage, languages, likeness
 
 SURE, LIKELY = 0.8, 0.55
@@ -60,7 +63,8 @@ class TableGuess:
     @property
     def unused(self) -> tuple[str, ...]:
         """Their columns that are none of ours."""
-        used = {match.look.name for match in self.matches} | set(self.consents.values())
+        used = {name for match in self.matches for name in (match.look.name, *factors_of(match.look.name))}
+        used |= set(self.consents.values())
         return tuple(look.name for look in self.sketch.columns if look.name not in used)
 
     def look(self, column: str) -> Look | None:
@@ -73,6 +77,18 @@ class TableGuess:
         times = [match for match in self.matches if match.column.kind == "instant"]
         times.sort(key=lambda match: match.column.name != self.contract.time)
         return times[0].look.times if times else (None,)
+
+    @property
+    def is_partly_anonymous(self) -> bool:
+        """Whether it has more rows without a member than a mistake would explain, and may have them."""
+        member = self.look("member_id")
+        return self.name in MAY_BE_ANONYMOUS and member is not None and member.filled < 1 - FEW_SHARE
+
+    @property
+    def has_returns_by_sign(self) -> bool:
+        """Whether they are orders with negative amounts, and nothing else tells returns."""
+        amount, said = self.look("net_amount"), self.look("is_return") or self.look("return_of")
+        return self.name == "orders" and said is None and amount is not None and amount.has_negatives
 
     @property
     def is_by_product(self) -> bool:
@@ -200,27 +216,30 @@ def _refuse_absent(found: Sequence[TableGuess], columns: Mapping[str, str]) -> N
         there = [look.name for look in guess.sketch.columns]
         for column in guess.contract.columns:
             theirs = columns.get(f"{guess.name}.{column.name}")
-            if theirs is not None and theirs not in there:
+            if theirs is not None and theirs not in there and not set(factors_of(theirs)) <= set(there):
                 raise InputError(f"{guess.sketch.path} has no column {theirs!r}; it has {', '.join(there)}")
 
 
 def _guess(contract: Contract, number: int, sketch: Sketch, joins: Joins, known: Mapping[str, str]) -> TableGuess:
     by_product = contract.name == "orders" and has_products(sketch)
+    keys = {f"{contract.name}.{column.name}": column.name for column in contract.columns}
+    said = {keys[key]: theirs for key, theirs in known.items() if key in keys}
+    looks = [*sketch.columns, *_products(sketch, said.values())]
     scores = np.array(
         [
             [
                 score(contract, column, look, refers=(number, look.name) in joins.found, may_repeat=by_product)
-                for look in sketch.columns
+                for look in looks
             ]
             for column in contract.columns
         ]
     )
     for position, column in enumerate(contract.columns):
-        if (theirs := known.get(f"{contract.name}.{column.name}")) is not None:
-            scores[position] = [_SAID * (look.name == theirs) for look in sketch.columns]
+        if column.name in said:
+            scores[position] = [_SAID * (look.name == said[column.name]) for look in looks]
     pairs = zip(*linear_sum_assignment(scores, maximize=True), strict=True)
     matches = tuple(
-        Match(contract.columns[ours], sketch.columns[theirs], min(1.0, float(scores[ours, theirs])))
+        _match(contract.columns[ours], looks[theirs], float(scores[ours, theirs]), sketch)
         for ours, theirs in pairs
         if scores[ours, theirs] >= _WORTH_NAMING
     )
@@ -229,3 +248,18 @@ def _guess(contract: Contract, number: int, sketch: Sketch, joins: Joins, known:
     called = likeness(sketch.path.name.split(".")[0], TABLES[contract.name], ours=contract.name)
     explained = len(matches) / len(sketch.columns)
     return TableGuess(contract, sketch, matches, 0.6 * of_required + 0.25 * called + 0.15 * explained)
+
+
+def _products(sketch: Sketch, said: Collection[str]) -> Iterator[Look]:
+    """Yield the products of two columns that somebody says are one of ours."""
+    looks = {look.name: look for look in sketch.columns}
+    for theirs in said:
+        factors = factors_of(theirs)
+        if theirs not in looks and len(factors) == 2 and set(factors) <= set(looks):
+            yield multiplied(looks[factors[0]], looks[factors[1]])
+
+
+def _match(column: Column, look: Look, sureness: float, sketch: Sketch) -> Match:
+    if column.name == "net_amount" and sureness < _SAID:
+        look = by_piece(look, sketch)
+    return Match(column, look, min(1.0, sureness))

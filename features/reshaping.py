@@ -1,4 +1,4 @@
-"""Exports of another shape brought to ours: a row per product instead of per order, a column per consent."""
+"""Exports of another shape brought to ours: a row per product, a price and a quantity, a column per consent."""
 
 # ruff: noqa: S608 -- every name and literal put into SQL here is our own or quoted by `identifier` and `literal`
 
@@ -10,17 +10,44 @@ from dataclasses import replace
 from features.casting import Given, canonical, given
 from features.errors import InputError
 from features.readers import Raw, identifier, literal
-from features.schemas import CONTRACTS, Column, Kind
+from features.schemas import CONTRACTS, TYPES, Column, Kind
 from features.settings_data import Source
 
+_AMOUNT = Column("product", "amount", "two columns multiplied")
 _CHANNEL, _CONSENT = "consent for", "consent given"
 
 
 def reshaped(raw: Raw, source: Source, timezone: str) -> Raw:
     """Return a table in the shape of its contract, where the programme file says that it has another."""
+    raw = _with_products(raw, timezone)
     if source.consents:
         return _one_row_per_channel(raw, source.consents)
     return _one_row_per_order(raw, timezone) if source.one_row_per == "product" else raw
+
+
+def _with_products(raw: Raw, timezone: str) -> Raw:
+    """Add the columns that are two of a table's own multiplied; a factor nobody can read stays to be seen."""
+    for theirs in raw.columns.values():
+        factors = factors_of(theirs)
+        if theirs in raw.types or len(factors) != 2:
+            continue
+        if missing := [name for name in factors if name not in raw.types]:
+            raise InputError(f"{raw.place}: no column {', '.join(map(repr, missing))} for {theirs!r} (see `columns`)")
+        values = [Given(identifier(name), raw.types[name], raw, timezone) for name in factors]
+        product = " * ".join(canonical(_AMOUNT, value) for value in values)
+        text = f"replace(cast(try_cast({product} as {TYPES['amount']}) as varchar), '.', {literal(raw.decimal)})"
+        unread = " || ' * ' || ".join(value.text for value in values)
+        raw = replace(
+            raw,
+            relation=f"(select *, coalesce({text}, {unread}) as {identifier(theirs)} from {raw.relation})",
+            types={**raw.types, theirs: "VARCHAR"},
+        )
+    return raw
+
+
+def factors_of(theirs: str) -> list[str]:
+    """Return the columns that a mapping multiplies; one that is mapped as it is, is its own factor."""
+    return [name.strip() for name in theirs.split(" * ")]
 
 
 def _one_row_per_channel(raw: Raw, consents: Mapping[str, str]) -> Raw:

@@ -23,6 +23,7 @@ from features.casting import Given
 from features.programme import Programme
 from features.readers import literal
 from features.schemas import EVENTS, Column, Contract, Kind
+from features.settings_data import MAY_BE_ANONYMOUS
 
 _SHOWN_VALUES = 5
 _HASHES_AT_ONCE = 20_000_000
@@ -100,9 +101,11 @@ def near(name: str, known: Iterable[str]) -> str:
 
 def rules(staged: Staged, programme: Programme, now: datetime, loaded: Collection[str]) -> Iterator[Rule]:
     """Yield every rule of a table, as far as its given columns and the tables loaded before it go."""
+    source = getattr(programme.data, staged.name)
+    anonymous = source is not None and source.anonymous
     for bit, column in enumerate(staged.contract.columns):
         if column.name in staged.given:
-            yield from _column_rules(staged, column, 1 << bit, now)
+            yield from _column_rules(staged, column, 1 << bit, now, anonymous=anonymous)
     time = staged.contract.time
     if time in staged.given and "recorded_at" in staged.given:
         yield Rule("recorded_at", f"is before {time}, which counts instead", f"recorded_at < {time}", "keep")
@@ -111,7 +114,7 @@ def rules(staged: Staged, programme: Programme, now: datetime, loaded: Collectio
     yield from _repeat_rules(staged)
 
 
-def _column_rules(staged: Staged, column: Column, bit: int, now: datetime) -> Iterator[Rule]:
+def _column_rules(staged: Staged, column: Column, bit: int, now: datetime, *, anonymous: bool) -> Iterator[Rule]:
     name = column.name
     is_consent = (staged.name, name) == ("contacts", "consent")
     fate: Fate = "few_kept" if is_consent else "few"
@@ -119,7 +122,12 @@ def _column_rules(staged: Staged, column: Column, bit: int, now: datetime) -> It
     if column.kind in _UNFIT:
         yield Rule(name, _UNFIT[column.kind] + then, f"unreadable & {bit} <> 0", fate)
     if column.required:
-        yield Rule(name, f"has no value{then}", f"{name} is null and unreadable & {bit} = 0", fate)
+        absent = f"{name} is null and unreadable & {bit} = 0"
+        may_be_nobodys = name == "member_id" and staged.name in MAY_BE_ANONYMOUS
+        if may_be_nobodys and anonymous:
+            yield Rule(name, "has no value, so it is nobody's", absent, "aside")
+        else:
+            yield Rule(name, f"has no value{' (see `anonymous`)' if may_be_nobodys else then}", absent, fate)
     if column.kind == "instant":
         yield Rule(name, f"is in the future (after {now:%Y-%m-%d %H:%M} UTC)", f"{name} > timestamp '{now}'", "few")
     if column.kind == "instant" and staged.given[name].may_mix_zones:
@@ -133,7 +141,8 @@ def _no_rules(staged: Staged, programme: Programme) -> Iterator[Rule]:
 
 
 def _order_rules(staged: Staged, programme: Programme) -> Iterator[Rule]:
-    yield Rule("net_amount", "is negative, but the row is no return", "net_amount < 0 and not is_return", "aside")
+    problem = "is negative, but the row is no return (see `negative_is_return`)"
+    yield Rule("net_amount", problem, "net_amount < 0 and not is_return", "aside")
     yield Rule("net_amount", "is positive, but the row is a return", "net_amount > 0 and is_return", "few")
     yield Rule(
         "discount_amount", "is negative; write discounts positive", "discount_amount < 0 and not is_return", "few"

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from features.settings import Settings
+
+MAY_BE_ANONYMOUS: Final = ("orders", "events")
+
+_ONLY_FOR: Mapping[str, tuple[str, ...]] = {
+    "one_row_per": ("orders",),
+    "consents": ("contacts",),
+    "anonymous": MAY_BE_ANONYMOUS,
+    "negative_is_return": ("orders",),
+}
 
 
 class Source(Settings):
@@ -31,7 +40,14 @@ class Source(Settings):
         default_factory=dict,
         description="contacts only: channel = the programme's column of consents, where a row has all of a member's",
     )
-    columns: dict[str, str] = Field(default_factory=dict, description="our column = the programme's column")
+    anonymous: bool = Field(
+        False, description="orders and events only: rows without a member are nobody's, and left out"
+    )
+    negative_is_return: bool = Field(False, description="orders only: a negative amount is a return's")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="our column = the programme's column, or for an amount two of them, `price * quantity`",
+    )
     values: dict[str, str] = Field(
         default_factory=dict, description="the programme's event, incentive or channel = ours"
     )
@@ -80,10 +96,10 @@ class Data(Settings):
     def _shapes_where_they_belong(self) -> Data:
         sources: dict[str, Source | None] = {name: getattr(self, name) for name in type(self).model_fields}
         for name, source in sources.items():
-            if isinstance(source, Source) and source.one_row_per != "order" and name != "orders":
-                raise ValueError(f"{name}: `one_row_per` is for orders")
-            if isinstance(source, Source) and source.consents and name != "contacts":
-                raise ValueError(f"{name}: `consents` is for contacts")
+            said = source.model_dump(exclude_defaults=True) if isinstance(source, Source) else {}
+            for key, tables in _ONLY_FOR.items():
+                if key in said and name not in tables:
+                    raise ValueError(f"{name}: `{key}` is for {' and '.join(tables)}")
         return self
 
     @field_validator("trials", mode="before")

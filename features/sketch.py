@@ -46,8 +46,8 @@ class Look:
         No value is there twice.
     fits
         Share of the values that read as each kind.
-    has_fractions
-        Some numbers are not whole, or negative, as amounts are and ids are not.
+    has_fractions, has_negatives
+        Some numbers are not whole, or negative, as amounts are and ids are not; some are negative.
     formats
         Ways of writing times that fit; None is ISO 8601.
     counted
@@ -62,6 +62,7 @@ class Look:
     is_unique: bool
     fits: Mapping[Kind, float]
     has_fractions: bool
+    has_negatives: bool
     formats: tuple[str | None, ...]
     counted: tuple[str, ...]
     frequent: tuple[str, ...]
@@ -151,10 +152,9 @@ def _look(con: duckdb.DuckDBPyConnection, table: str, sampled: str, raw: Raw, na
     kinds: tuple[Kind, ...] = ("amount", "number", "whole", "flag", "instant")
     casts = [canonical(Column("", kind, ""), _given(best, name)) for kind in kinds]
     shares = ", ".join(f"avg(({cast} is not null)::int)" for cast in casts)
-    fraction = f"bool_or({casts[0]} < 0 or {casts[0]} <> trunc({casts[0]}))"
-    *fits, has_fractions = con.execute(f"select {shares}, {fraction} from {sampled} where {value.is_there}").fetchall()[
-        0
-    ]
+    signs = f"bool_or({casts[0]} < 0 or {casts[0]} <> trunc({casts[0]})), bool_or({casts[0]} < 0)"
+    held = con.execute(f"select {shares}, {signs} from {sampled} where {value.is_there}").fetchall()[0]
+    *fits, has_fractions, has_negatives = held
     return Look(
         name=name,
         filled=filled / rows,
@@ -162,6 +162,7 @@ def _look(con: duckdb.DuckDBPyConnection, table: str, sampled: str, raw: Raw, na
         is_unique=bool(filled) and filled == distinct,
         fits={"id": 1.0, "text": 1.0, **{kind: fit or 0.0 for kind, fit in zip(kinds, fits, strict=True)}},
         has_fractions=bool(has_fractions),
+        has_negatives=bool(has_negatives),
         formats=formats,
         counted=() if formats else _counted(con, sampled, value),
         frequent=values,

@@ -22,8 +22,8 @@ _MEMBER: Words = {
     "zh": "会员号, 会员编号, 会员id, 会员卡号, 客户号, 客户编号, 客户id, 用户id, 用户编号, 买家",
 }
 _ORDER: Words = {
-    "en": "order id, order no, order number, order, transaction id, transaction, receipt no, invoice no, basket id, "
-    "purchase id",
+    "en": "order id, order no, order number, order, transaction id, transaction, receipt no, invoice no, invoice, "
+    "basket id, purchase id, bill no",
     "de": "bestellnr, bestellnummer, bestell id, auftragsnr, auftragsnummer, belegnr, bonnr, rechnungsnr",
     "zh": "订单号, 订单编号, 订单id, 交易号, 交易流水号, 小票号, 流水号",
 }
@@ -92,7 +92,7 @@ COLUMNS: Mapping[str, Mapping[str, Words]] = {
             "zh": "下单时间, 订单时间, 交易时间, 购买时间, 下单日期, 交易日期, 支付时间, 日期",
         },
         "net_amount": {
-            "en": "net amount, amount, total, paid, amount paid, revenue, sales, net, order value, dollars, price",
+            "en": "net amount, amount, total, paid, amount paid, revenue, sales, net, order value, dollars",
             "de": "betrag, nettobetrag, summe, umsatz, gesamtbetrag, bezahlt, rechnungsbetrag, bestellwert",
             "zh": "实付金额, 支付金额, 订单金额, 金额, 成交金额, 实收金额, 销售额, 应付金额",
         },
@@ -150,7 +150,8 @@ COLUMNS: Mapping[str, Mapping[str, Words]] = {
     "order_lines": {
         "order_id": _ORDER,
         "product_id": {
-            "en": "product id, product, sku, item id, article, article no, ean, upc",
+            "en": "product id, product, product code, sku, stock code, item id, item code, article, article no, ean, "
+            "upc",
             "de": "artikelnr, artikelnummer, artikel, produkt, produktnr, ean",
             "zh": "商品编号, 商品编码, 商品id, 货号, 商品, 款号",
         },
@@ -166,8 +167,8 @@ COLUMNS: Mapping[str, Mapping[str, Words]] = {
         },
         "quantity": {"en": "quantity, qty, units, pieces", "de": "menge, anzahl, stueck", "zh": "数量, 件数"},
         "net_amount": {
-            "en": "net amount, amount, line total, price, total",
-            "de": "betrag, positionsbetrag, preis, summe, umsatz",
+            "en": "net amount, amount, line total, total",
+            "de": "betrag, positionsbetrag, summe, umsatz",
             "zh": "金额, 实付金额, 成交金额, 小计",
         },
         "discount_amount": _DISCOUNT,
@@ -319,6 +320,14 @@ CONTROL: Words = {
     "zh": "对照, 对照组, 空白组, 不发",
 }
 """What those who by design got nothing are called."""
+
+
+PRICE: Words = {
+    "en": "price, unit price, price each, item price",
+    "de": "preis, einzelpreis, stueckpreis",
+    "zh": "单价, 商品单价, 价格, 售价",
+}
+"""What one piece costs; an amount only where there is no other, and with the quantity, where there is one."""
 
 
 def plain(text: str) -> str:

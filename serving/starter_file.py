@@ -60,6 +60,10 @@ def _table(
         yield f"datetime_format = {_quoted(form)}"
     if guess.is_by_product:
         yield 'one_row_per = "product"  # the amounts of an order\'s rows are added up'
+    if guess.is_partly_anonymous:
+        yield "anonymous = true  # rows without a member are nobody's, and left out"
+    if guess.has_returns_by_sign:
+        yield "negative_is_return = true  # nothing but its sign tells a return"
     for match in guess.matches:
         if match not in kept:
             yield f"# left out, as its values are written in another way: {match.column.name} = {match.look.name}"

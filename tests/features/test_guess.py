@@ -208,3 +208,36 @@ def test_counted_times_are_times_only_where_the_name_says_so(desk: Desk) -> None
         "order_id": "order id", "member_id": "customer id", "ordered_at": "order date", "net_amount": "total",
     }  # fmt: skip
     assert found.formats == ("unix",)
+
+
+TILL = pd.DataFrame(
+    {
+        "o": [f"{'C' if n % 13 == 0 else ''}{n // 2}" for n in range(40)],
+        "s": [f"{n % 7}A" for n in range(40)],
+        "q": [-1 if n % 13 == 0 else n % 5 + 1 for n in range(40)],
+        "t": [f"{n % 12 + 1}/{n % 28 + 1}/2025 {n % 24}:30" for n in range(40)],
+        "p": [n + 0.5 for n in range(40)],
+        "m": [None if n % 4 == 0 else f"K{n % 9}" for n in range(40)],
+    }
+)
+TILL_NAMES = ("InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
+
+
+def test_price_and_quantity_are_an_amount_and_signs_and_gaps_are_told(desk: Desk) -> None:
+    desk.put("online_retail.csv", TILL, *TILL_NAMES)
+    orders, lines = desk.guess()["orders"], desk.guess()["order_lines"]
+    assert columns(orders)["net_amount"] == columns(lines)["net_amount"] == "UnitPrice * Quantity"
+    assert columns(lines)["quantity"] == "Quantity"
+    assert (orders.is_by_product, orders.is_partly_anonymous, orders.has_returns_by_sign) == (True, True, True)
+    assert orders.unused == ("StockCode",)
+
+
+def test_an_amount_is_taken_before_a_price(desk: Desk) -> None:
+    desk.put("sales.csv", TILL.assign(total=TILL["p"] * 3), *TILL_NAMES, "Line Total")
+    assert columns(desk.guess()["orders"])["net_amount"] == "Line Total"
+
+
+@pytest.mark.parametrize("said", ["UnitPrice", "Quantity * UnitPrice"])
+def test_what_is_said_of_the_amount_is_taken(said: str, desk: Desk) -> None:
+    desk.put("online_retail.csv", TILL, *TILL_NAMES)
+    assert columns(desk.guess(columns={"orders.net_amount": said})["orders"])["net_amount"] == said

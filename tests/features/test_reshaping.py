@@ -61,6 +61,62 @@ def test_what_is_wrong_in_one_row_is_said_of_the_order(changed: dict[str, Any], 
         till(tmp_path, **changed)
 
 
+PIECES = {
+    "order_id": ["1", "1", "2", "3"],
+    "member_id": ["a", "a", "b", ""],
+    "ordered_at": ["2026-01-01 09:30:00", "2026-01-01 09:30:00", "2026-01-02 10:00:00", "2026-01-03 10:00:00"],
+    "Price": ["1.25", "10", "3.50", "2"],
+    "Pieces": ["2", "1", "-1", "5"],
+}
+BY_PIECE = {**BY_PRODUCT, "columns": {"net_amount": "Price * Pieces"}}
+
+
+def pieces(folder: Path, source: dict[str, Any], **changed: Any) -> Loaded:
+    write(folder / "orders.csv", {**PIECES, **changed})
+    return load_tables(programme(folder, orders={**BY_PIECE, **source}), threads=1)
+
+
+def test_price_times_quantity_is_an_amount_a_minus_a_return_and_nobodys_orders_are_left_out(tmp_path: Path) -> None:
+    loaded = pieces(tmp_path, {"anonymous": True, "negative_is_return": True})
+    assert rows(loaded, "orders", "order_id", "net_amount", "is_return") == [
+        ("1", Decimal("12.5000"), False),
+        ("2", Decimal("-3.5000"), True),
+    ]
+    (nobodys,) = loaded.findings
+    assert str(nobodys).startswith("orders.member_id has no value, so it is nobody's: 1 row set aside")
+
+
+def test_with_a_decimal_comma_products_are_the_same(tmp_path: Path) -> None:
+    source = {"anonymous": True, "negative_is_return": True, "decimal": ",", "delimiter": ";"}
+    lines = zip(*({**PIECES, "Price": ["1,25", "10", "3,50", "2"]}).values(), strict=True)
+    (tmp_path / "orders.csv").write_text("\n".join([";".join(PIECES), *map(";".join, lines)]))
+    loaded = load_tables(programme(tmp_path, orders={**BY_PIECE, **source}), threads=1)
+    assert [amount for _, amount in rows(loaded, "orders", "order_id", "net_amount")] == [
+        Decimal("12.5000"),
+        Decimal("-3.5000"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "changed", "said"),
+    [
+        ({"anonymous": True}, {"Pieces": ["2", "some", "-1", "5"]}, r"orders.net_amount is not a finite .*'10 \* some"),
+        ({}, {}, r"orders.member_id has no value \(see `anonymous`\): 1 of 3 rows"),
+        ({"columns": {"net_amount": "Price * Number"}}, {}, "no column 'Number' for 'Price \\* Number'"),
+    ],
+)
+def test_what_cannot_be_multiplied_and_who_is_missing_is_said(
+    source: dict[str, Any], changed: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=said):
+        pieces(tmp_path, source, **changed)
+
+
+def test_a_minus_alone_is_no_return_unless_the_file_says_so(tmp_path: Path) -> None:
+    findings = {finding.column: finding for finding in pieces(tmp_path, {"anonymous": True}).findings}
+    assert "is negative, but the row is no return (see `negative_is_return`)" in str(findings["net_amount"])
+
+
 def test_consents_in_columns_become_a_row_per_channel(tmp_path: Path) -> None:
     write(tmp_path / "orders.csv", ORDERS)
     write(tmp_path / "people.csv", {"member_id": ["a", "b"], "Newsletter": ["ja", "nein"], "SMS": ["nein", "ja"]})
