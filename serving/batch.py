@@ -98,7 +98,7 @@ def score_programme(
     as_of
         Date or time, local unless it says otherwise; None means the day after the last row.
     budget
-        What all recommended may be expected to cost, set-up included; None means no limit.
+        What is assigned may be expected to cost, set-up and exploration included; None means no limit.
     phase
         Spend only this phase's share of the budget; see :func:`serving.rationing.ration_phase`.
     bundle_folder

@@ -29,6 +29,8 @@ class Steps:
         Beyond the step before; value per cost never rises from one step to the next.
     lot
         The member's; of steps with the same value per cost it rises.
+    charge
+        What each takes from a budget: its cost, unless something else goes with it.
     """
 
     member: np.ndarray
@@ -36,10 +38,11 @@ class Steps:
     cost: np.ndarray
     value: np.ndarray
     lot: np.ndarray
+    charge: np.ndarray
 
     def within(self, budget: float) -> int:
         """Count the first steps a budget pays for."""
-        return int(np.searchsorted(np.cumsum(self.cost), budget * (1 + 1e-12), side="right"))
+        return int(np.searchsorted(np.cumsum(self.charge), budget * (1 + 1e-12), side="right"))
 
     def limit(self, taken: int) -> tuple[float, float]:
         """Return value per cost, and lot, of the first step not taken; 0 where nothing is left."""
@@ -90,7 +93,8 @@ def frontier_steps(*, cost: np.ndarray, value: np.ndarray, lot: np.ndarray) -> S
         at_cost[moving], at_value[moving] = new_cost, new_value
     if not found:
         nobody = np.zeros(0, dtype=int)
-        return Steps(nobody, nobody, *np.zeros((3, 0)))
+        return Steps(nobody, nobody, *np.zeros((4, 0)))
     member, candidate, step_cost, step_value = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.lexsort((lot[member], -step_value / step_cost))
-    return Steps(member[order], candidate[order], step_cost[order], step_value[order], lot[member][order])
+    sorted_cost = step_cost[order]
+    return Steps(member[order], candidate[order], sorted_cost, step_value[order], lot[member][order], sorted_cost)

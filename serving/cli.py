@@ -131,7 +131,8 @@ def score(
     as_of: AsOfOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the decisions, partitioned by as_of.")] = DECISIONS_FOLDER,
     budget: Annotated[
-        float | None, typer.Option(min=0, help="What all recommended may be expected to cost, set-up included.")
+        float | None,
+        typer.Option(min=0, help="What is assigned may be expected to cost, set-up and exploration included."),
     ] = None,
     phase: Annotated[
         Literal["test", "burst", "tail"] | None,
@@ -202,7 +203,9 @@ def changes(
 
 @app.command()
 def plan(
-    budget: Annotated[float, typer.Option(min=0, help="What offers may be expected to cost, set-up included.")],
+    budget: Annotated[
+        float, typer.Option(min=0, help="What is assigned may be expected to cost, set-up and exploration included.")
+    ],
     programme: ProgrammeOption = PROGRAMME_FILE,
     as_of: AsOfOption = None,
     out: Annotated[Path | None, typer.Option(help="CSV file for whom to send what.")] = None,

@@ -121,8 +121,8 @@ def score(
             ),
             *(
                 (
-                    f"with exploration, what is assigned is expected to cost {summary.money.expected_cost:,.2f}, more "
-                    f"than the budget of {limit.budget:,.2f}",
+                    f"as the lots of exploration fell, what is assigned is expected to cost "
+                    f"{summary.money.expected_cost:,.2f}, more than the budget of {limit.budget:,.2f}",
                 )
                 if limit and summary.money.expected_cost > limit.budget
                 else ()
@@ -168,7 +168,13 @@ def plan(
     by_incentive = planned.offers.groupby(kinds, as_index=False).agg(
         members=("member_id", "size"), expected_cost=("expected_cost", "sum")
     )
-    totals = {"budget": budget, **asdict(planned.outlook), "multiplier": planned.multiplier}
+    totals = {
+        "budget": budget,
+        **asdict(planned.outlook),
+        "assigned_cost": planned.assigned_cost,
+        "exploration_cost": planned.exploration_cost,
+        "multiplier": planned.multiplier,
+    }
     rows: dict[str, Rows] = {
         "plan": [totals],
         "offers": [{str(name): value for name, value in row.items()} for row in by_incentive.to_dict("records")],

@@ -13,6 +13,7 @@ import pandas as pd
 from features.programme import Programme
 from serving.assignment import in_holdout
 from serving.budget import NOTHING, Steps
+from serving.exploring import exploration
 from serving.guardrails import closed_arms, permits
 from serving.incentives import named_arms
 from serving.options import NONE, RECOMMENDED, Options, options
@@ -37,8 +38,10 @@ class Plan:
         What comes of it.
     ration
         What decisions keep to the plan by.
+    assigned_cost, exploration_cost
+        What all that is assigned is expected to cost, set-up and lots included, and the lots alone.
     full_cost
-        What it would cost to send everybody what is worth most.
+        The budget that sends everybody what is worth most; 0 where nothing is worth sending.
     curve
         Budgets up to that, and what each would bring.
     sent
@@ -51,6 +54,8 @@ class Plan:
     outlook: Outlook
     ration: Ration
     multiplier: float
+    assigned_cost: float
+    exploration_cost: float
     full_cost: float
     curve: tuple[tuple[float, Outlook], ...]
     sent: tuple[pd.DataFrame, ...]
@@ -90,11 +95,12 @@ class _Candidates:
 
 @dataclass(frozen=True)
 class _Solution:
-    """Members' columns, `NOTHING` for those sent nothing; what is sent, what all costs, and where it ends."""
+    """Members' columns, `NOTHING` for those sent nothing; what is sent, what all and its lots cost, where it ends."""
 
     chosen: np.ndarray
     sent: frozenset[str]
     cost: float
+    explored: float
     limit: tuple[float, float]
 
 
@@ -140,7 +146,7 @@ def plan_budget(contenders: Contenders, policy: PolicyTable, programme: Programm
     programme
         Incentives and guardrails.
     budget
-        What offers may be expected to cost, set-up included.
+        What is assigned may be expected to cost, set-up and exploration included.
     """
     everything = _settled(_Solver(contenders, policy, programme), np.inf)
     best = _settled(everything.solver, budget)
@@ -160,7 +166,9 @@ def plan_budget(contenders: Contenders, policy: PolicyTable, programme: Programm
             limit=Limit(budget=budget, multiplier=multiplier, lots_below=lots_below),
         ),
         multiplier=multiplier,
-        full_cost=everything.solution.cost,
+        assigned_cost=best.solution.cost,
+        exploration_cost=best.solution.explored,
+        full_cost=everything.solution.cost if (everything.solution.chosen != NOTHING).any() else 0.0,
         curve=tuple((money, outlook(each, policy, programme)) for money, each in zip(budgets, sent, strict=True)),
         sent=tuple(_costed(each, told) for each in sent),
         phases=phases,
@@ -202,7 +210,8 @@ def _settled(solver: _Solver, budget: float) -> _Settled:
 class _Solver:
     """Solves for a budget; set-up makes that a fixed-charge problem, for which this is a heuristic.
 
-    The set-up of all incentives is paid first, and the knapsack solved with what is left. Then the incentive without
+    The set-up of all incentives is paid first, and the lots of members who explore in any case; the knapsack is solved
+    with what is left. A member's steps are charged with their lot, and ordered without it. Then the incentive without
     which most net value is left is dropped, and so on, as long as that brings more than keeping it.
     """
 
@@ -217,6 +226,8 @@ class _Solver:
         self.candidates = _candidates(contenders, policy, programme, closed)
         found = np.unique(self.candidates.offered.place[~np.isnan(self.candidates.net)])
         self.incentives = frozenset(self.candidates.offered.told["incentive_id"].iloc[found])
+        open_arms = contenders.may_get & ~closed_arms(closed, programme)
+        self._lots = exploration(contenders.members, open_arms, policy, programme)
 
     def without(self, incentives: frozenset[str]) -> _Solver:
         """Close more incentives."""
@@ -228,23 +239,34 @@ class _Solver:
         best = max([incentives, *without], key=lambda some: self._worth(budget, some))
         if best is not incentives:
             return self.solve(budget, best)
-        steps_, setup = self._frontier(incentives), self._setup_of(incentives)
-        taken = steps_.within(budget - setup)
+        steps_, fixed = self._frontier(incentives), self._fixed(incentives)
+        taken = self._taken(budget, incentives)
         chosen = steps_.choices(taken, len(self.candidates.net))
-        return _Solution(chosen, incentives, setup + float(steps_.cost[:taken].sum()), steps_.limit(taken))
+        explored = self._lots.of_others(steps_) + self._lots.of_those(np.unique(steps_.member[:taken]))
+        return _Solution(chosen, incentives, fixed + float(steps_.charge[:taken].sum()), explored, steps_.limit(taken))
 
     def _worth(self, budget: float, incentives: frozenset[str]) -> float:
-        steps_, setup = self._frontier(incentives), self._setup_of(incentives)
-        return float(steps_.value[: steps_.within(budget - setup)].sum()) - setup
+        return float(self._frontier(incentives).value[: self._taken(budget, incentives)].sum()) - self._setup_of(
+            incentives
+        )
+
+    def _taken(self, budget: float, incentives: frozenset[str]) -> int:
+        return self._frontier(incentives).within(budget * (1 + 1e-12) - self._fixed(incentives))
 
     def _setup_of(self, incentives: frozenset[str]) -> float:
         return sum(self._setup[one] for one in incentives)
+
+    def _fixed(self, incentives: frozenset[str]) -> float:
+        """Return what is spent before anything is recommended: set-up, and the lots of those who explore anyway."""
+        only_explored = self._lots.incentives - self.incentives
+        return self._setup_of(incentives | only_explored) + self._lots.of_others(self._frontier(incentives))
 
     def _frontier(self, incentives: frozenset[str]) -> Steps:
         if incentives not in self._steps:
             given = self.candidates
             is_open = np.append(given.offered.told["incentive_id"].isin(incentives), False)[given.offered.place]
-            self._steps[incentives] = steps(given.offered, np.where(is_open, given.net, np.nan), self._lot)
+            found = steps(given.offered, np.where(is_open, given.net, np.nan), self._lot)
+            self._steps[incentives] = self._lots.charged(found)
         return self._steps[incentives]
 
 

@@ -24,7 +24,7 @@ class Limit(Record):
     Where it brings just as much, lots decide. In the test of a campaign lots decide about everything.
     """
 
-    budget: float = Field(ge=0, description="what all recommended may be expected to cost, set-up included")
+    budget: float = Field(ge=0, description="what is assigned may be expected to cost, set-up and exploration included")
     phase: PhaseName | None = Field(None, description="of the campaign the budget is for; None: all of it at once")
     multiplier: float = Field(ge=0, description="net value that one more unit of budget would bring")
     lots_below: float = Field(ge=0, le=1, description="at the multiplier itself, members whose lot is below this")

@@ -58,7 +58,7 @@ def ration(
     tables, as_of, bundle, policy, programme
         As in :func:`serving.decisions.decide_members`.
     budget
-        What all recommended may be expected to cost, set-up included; None means no limit.
+        What is assigned may be expected to cost, set-up and exploration included; None means no limit.
     phase
         Spend only this phase's share of the budget; see :func:`ration_phase`.
     chunk_rows

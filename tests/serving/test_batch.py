@@ -85,7 +85,7 @@ def test_money_enough_buys_what_is_recommended_and_brings_what_is_expected_of_th
     pairs = set(zip(sent["member_id"], sent["recommended_incentive"], strict=True))
     assert set(zip(planned["member_id"], planned["incentive_id"], strict=True)) <= pairs
     assert record["net_value"] >= summary.expected.net_value - 1e-6
-    assert (record["members"], record["cost"]) == (len(planned), pytest.approx(record["full_cost"]))
+    assert (record["members"], record["assigned_cost"]) == (len(planned), pytest.approx(record["full_cost"]))
 
 
 def test_the_same_as_of_again_in_other_chunks_replaces_and_says_the_same(programme, out, summary):
@@ -144,6 +144,7 @@ def test_features_that_moved_since_training_are_in_the_summary_and_the_warnings(
         AS_OF,
         tmp_path / "out",
         budget=None,
+        phase=None,
         bundle_folder=tmp_path / "bundle",
         engine="duckdb",
         scratch=None,

@@ -277,7 +277,7 @@ def reasons(frame: pd.DataFrame, ration: Ration, settings: Programme) -> pd.Seri
 
 def test_who_is_left_out_by_the_budget_is_told_so_and_explores_nothing() -> None:
     frame, settings = members(), programme(exploration_share=1.0)
-    plan = planned(4.0, frame, settings, policy(*EFFECTS, advantages=()))
+    plan = planned(5.4, frame, settings, policy(*EFFECTS, advantages=()))  # a lot costs (1 + 3) / 3
     decided = decide(
         frame, policy(*EFFECTS, advantages=()), settings, as_of=AS_OF, contacts=None, ration=plan.ration
     ).set_index("member_id")
@@ -368,3 +368,39 @@ def test_who_waits_for_a_later_phase_is_told_that_it_is_the_budget_and_decided_a
     for member in frame["member_id"]:
         alone = recommended(frame[frame["member_id"] == member], table, settings, ration)
         assert alone.keys() == {member} & sent.keys()
+
+
+def without_effect(effect: Effect) -> Effect:
+    return effect.model_copy(update={"verdict": "no_effect"})
+
+
+def exploring(share: float, **setup: float) -> Programme:
+    return programme(setup, exploration_share=share)
+
+
+def test_the_lots_of_exploration_are_paid_from_the_budget() -> None:
+    frame, table, settings = mixed(), policy(*EFFECTS, advantages=()), exploring(0.2)
+    plan = planned(60.0, frame, settings, table)
+    decided = decide(frame, table, settings, as_of=AS_OF, contacts=None, ration=plan.ration)
+    cost = {"control": 0.0, "mail": 1.0, "gift": 3.0}
+    expected = sum(chance * cost[arm] for chances in decided["probabilities"] for arm, chance in chances.items())
+    assert plan.assigned_cost == pytest.approx(expected)
+    assert 55 < plan.assigned_cost <= 60
+    assert plan.exploration_cost > 0.05 * plan.assigned_cost
+    assert planned(60.0, frame, exploring(0.0), table).outlook.members > plan.outlook.members
+
+
+def test_members_who_explore_whatever_the_budget_are_paid_first() -> None:
+    only_high, settings = policy(EFFECTS[0], *(without_effect(one) for one in EFFECTS[1:])), exploring(0.3)
+    lot = 0.3 * (1.0 + 3.0) / 3
+    nothing = planned(5 * lot, settings=settings, table=only_high)
+    assert (nothing.outlook.members, nothing.assigned_cost) == (0, pytest.approx(5 * lot))
+    two = planned(7 * lot + 2 * 0.7 * 1.0, settings=settings, table=only_high)
+    assert (two.outlook.members, two.exploration_cost) == (2, pytest.approx(7 * lot))
+
+
+def test_the_set_up_of_what_only_comes_up_by_lot_is_paid_too() -> None:
+    known = policy(EFFECTS[0], without_effect(EFFECTS[1]), *EFFECTS[2:])
+    dear, free = (planned(np.inf, settings=exploring(0.1, gift=setup), table=known) for setup in (50.0, 0.0))
+    assert dear.assigned_cost - free.assigned_cost == pytest.approx(50.0)
+    assert planned(np.inf, settings=exploring(0.0, gift=50.0), table=known).assigned_cost == pytest.approx(10.0)
