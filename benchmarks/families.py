@@ -23,8 +23,8 @@ from features.sources import Loaded
 from serving.console import rows_table
 from serving.scoring import score
 from training.backtest import Rehearsal
+from training.bootstrap import paired_bootstrap
 from training.compare import JUDGED
-from training.evaluate import paired_bootstrap
 from training.fit import train
 from training.labels import labels
 from training.snapshots import Snapshot, build_snapshots, observe

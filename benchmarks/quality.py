@@ -1,4 +1,6 @@
-"""Back-test ours beside its peers on public and simulated data; prints tables, writes results/quality.json.
+"""Back-test ours beside its peers on public and simulated data, and tell how ours does by history level.
+
+Prints tables, writes results/quality.json and results/history_levels.json.
 
 DATA=folder adds Ta-Feng, from `tafeng_baskets.parquet` there. AUTOML=seconds adds an automatic machine-learning peer,
 which may search so long per model; `make bench-automl` makes its environment. A run that is broken off goes on where it
@@ -24,11 +26,25 @@ from serving.intervals import total_interval, value_rank
 from training.backtest import OURS, BacktestResult, backtest
 from training.compare import JUDGED, standing
 from training.evaluate import churn_metrics, interval_coverage, uniformity_distance, value_metrics
+from training.ladder import ladder_table
 from training.peers import Peer, bench_peers
 
-RESULTS = ROOT / "benchmarks" / "results" / "quality.json"
+RESULTS = ROOT / "benchmarks" / "results"
+LEVEL = "history_level"
 LIKELY_TO_ORDER = 0.3
-SHOWN = ("model", "auc", "log_loss", "brier", "gini", "rmse", "tweedie_deviance", "total_bias", "ece", "ece_band")
+SHOWN = (
+    "model",
+    "auc",
+    "log_loss",
+    "brier",
+    "gini",
+    "rmse",
+    "tweedie_deviance",
+    "total_bias",
+    "ece",
+    "ece_band",
+    "ece_at_level",
+)
 
 
 def judge(case: Case, result: BacktestResult) -> list[Record]:
@@ -50,6 +66,7 @@ def _metrics(case: Case, model: str, result: BacktestResult) -> Record:
         **{name: value[name] for name in ("rmse", "tweedie_deviance", "total_bias")},
         "ece": churn["ece"],
         "ece_band": [churn["ece_band_low"], churn["ece_band_high"]],
+        "ece_at_level": churn["ece_at_level"],
         "n": len(result.members),
     }
 
@@ -93,24 +110,33 @@ def peers_of(case: Case) -> Mapping[str, Peer]:
 
 
 def run(case: Case, data: Path | None) -> list[Record]:
-    """Back-test one case."""
+    """Back-test one case: how every model does, and ours by history level."""
     programme, loaded = prepare(case, data)
-    return judge(case, backtest(loaded, programme.instant(case.as_of), programme, peers=peers_of(case)))
+    result = backtest(loaded, programme.instant(case.as_of), programme, peers=peers_of(case))
+    levels = ladder_table(result.members).to_dict("records")
+    return judge(case, result) + [
+        {"backtest": case.name, **{str(name): cell for name, cell in row.items()}} for row in levels
+    ]
 
 
 def main() -> None:
     """Run all back-tests and write the results."""
     console = Console(width=200)
     results: list[Record] = []
+    by_level: list[Record] = []
     for case, data in possible_cases():
         started = perf_counter()
-        rows = resumed("quality", case.name, partial(run, case, data))
+        found = resumed("quality", case.name, partial(run, case, data))
+        rows, levels = [row for row in found if LEVEL not in row], [row for row in found if LEVEL in row]
         results += rows
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(as_json(results), encoding="utf-8")
+        by_level += levels
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "quality.json").write_text(as_json(results), encoding="utf-8")
+        (RESULTS / "history_levels.json").write_text(as_json(by_level), encoding="utf-8")
         title = f"{case.name}: {rows[0]['n']:,} members, {perf_counter() - started:.0f} s"
         console.print(rows_table(title, [{name: _text(row[name]) for name in SHOWN} for row in rows]))
-        console.print(rows_table("ours against the best peer", [*_compared(rows)]), "")
+        console.print(rows_table("ours against the best peer", [*_compared(rows)]))
+        console.print(rows_table("ours by history level", levels), "")
     ours = [row for row in results if row["model"] == OURS]
     console.print(rows_table("Ours against the best peer, by paired 95 % bootstrap intervals", [*map(_verdicts, ours)]))
     console.print(
@@ -141,7 +167,7 @@ def _verdicts(ours: Record) -> Record:
     return {
         "backtest": ours["backtest"],
         **verdicts,
-        **{name: _text(ours[name]) for name in ("total_bias", "ece", "ece_band")},
+        **{name: _text(ours[name]) for name in ("total_bias", "ece", "ece_band", "ece_at_level")},
     }
 
 

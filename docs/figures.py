@@ -19,8 +19,9 @@ depend on the machine; times do, and are given as orientation only.
 QUALITY = """## Model quality: `make bench-quality`
 
 Every model learns only from what was known at the date; one default configuration for all. `DATA=folder` adds Ta-Feng.
-ECE is the calibration error, beside the band a perfectly calibrated model would show at that number of members; total
-bias is predicted over actual total value, less one. How the models are made, and what they miss, is in
+ECE is the calibration error, beside the band a perfectly calibrated model would show at that number of members, and as
+it is at the right level: after all log-odds are shifted alike until their mean is what happened, so that only the shape
+is judged. Total bias is predicted over actual total value, less one. How the models are made, and what they miss, is in
 [models](models.md).
 """
 
@@ -34,6 +35,11 @@ SURE = """### How sure ours was
 
 80 % intervals of members likelier than 30 % to order; the greatest distance of the predictive distribution from a
 uniform one (PIT); and the 90 % interval of the total value, as it lies around the actual total.
+"""
+
+BY_LEVEL = """### Ours by history level
+
+From members with one order to those back after a long silence ([what the levels are](training.md)).
 """
 
 FAMILIES = """
@@ -53,7 +59,8 @@ reasons that no other does.
 """
 
 JUDGED = ("auc", "log_loss", "brier", "gini", "rmse", "tweedie_deviance")
-METRICS = ("model", *JUDGED, "total_bias", "ece", "ece_band")
+LEVEL = ("total_bias", "ece", "ece_band", "ece_at_level")
+METRICS = ("model", *JUDGED, *LEVEL)
 SURENESS = ("coverage_80", "members_covered", "pit_distance", "total_low", "total_bias", "total_high", "total_covered")
 GAINS = ("log_loss", "auc", "tweedie_deviance", "gini")
 BIASES = ("total_low", "total_high", "total_bias")
@@ -129,10 +136,13 @@ def _quality() -> Iterator[str]:
         yield _table([_standing(row) for row in ours])
         yield SURE
         yield _table([{"backtest": row["backtest"], **{name: row[name] for name in SURENESS}} for row in ours])
+    if levels := _records("history_levels"):
+        yield BY_LEVEL
+        yield _table(levels)
     for backtest, rows in groupby(records, key=lambda row: row["backtest"]):
         models = list(rows)
         yield f"### {backtest}, {models[0]['n']:,} members\n"
-        yield _table([{name: row[name] for name in METRICS} for row in models])
+        yield _table([{name: row.get(name) for name in METRICS} for row in models])
 
 
 def _standing(ours: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,7 +150,7 @@ def _standing(ours: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "backtest": ours["backtest"],
         **verdicts,
-        **{name: ours[name] for name in ("total_bias", "ece", "ece_band")},
+        **{name: ours[name] for name in LEVEL},
     }
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from training.spec import ModelSpec
+
+STAYS_MORE_SURELY: Final = 1.2
+GOES_LESS_SURELY: Final = 0.9
+"""Members least likely to churn are less likely yet than trees say, and those most likely are not quite as likely."""
 
 CHURN = ModelSpec(
     name="churn",
@@ -11,6 +17,7 @@ CHURN = ModelSpec(
     metric="binary_logloss",
     offset="prior_churn_logit",
     offset_weight=0.5,
+    bend=(STAYS_MORE_SURELY, GOES_LESS_SURELY),
 )
 ORDERS = ModelSpec(
     name="orders",
@@ -19,4 +26,5 @@ ORDERS = ModelSpec(
     metric="binary_logloss",
     offset="prior_orders_logit",
     offset_weight=0.5,
+    bend=(GOES_LESS_SURELY, STAYS_MORE_SURELY),
 )

@@ -8,13 +8,12 @@ from typing import Final, Literal, NamedTuple
 
 import pandas as pd
 
-from training.evaluate import (
-    Interval,
+from training.bootstrap import Interval, paired_bootstrap
+from training.metrics import (
     Metric,
     auc,
     log_loss,
     normalised_gini,
-    paired_bootstrap,
     point_value,
     root_mean_squared_error,
     squared_error,

@@ -19,7 +19,8 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
 from serving.report.figures import as_svg as as_svg
-from training.evaluate import ece_band, expected_calibration_error, gain_curve, reliability_table
+from training.evaluate import gain_curve
+from training.reliability import ece_band, expected_calibration_error, reliability_table
 
 SHOWN_MEMBERS: Final = 1_000
 """Pictures with a point per member show at most so many, drawn at random and always the same ones."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from features.errors import InputError, RefusedError
 from features.programme import Programme
 from serving.bundle import Floats
-from training.evaluate import auc
+from training.metrics import auc
 from training.snapshots import Population, Snapshot
 
 SEPARATES_FROM: Final = 0.98

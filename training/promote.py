@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from training.bootstrap import paired_bootstrap
 from training.compare import JUDGED, Judged
-from training.evaluate import paired_bootstrap
 
 COMPARED_MEMBERS: Final = 20_000
 """Larger windows are compared on so many members, drawn at random and always the same ones."""

@@ -17,6 +17,10 @@ GROWTH: Mapping[str, Any] = {
 }
 """How trees are grown, for every programme. Small trees keep explaining a score cheap."""
 
+Bend = tuple[float, float]
+"""Weights of the log of a probability and of the negative log of its complement in calibrated log-odds; (1, 1) leaves
+the probability as it is."""
+
 Growth = Mapping[ModelName, Mapping[str, Any]]
 """LightGBM parameters by model."""
 
@@ -40,6 +44,8 @@ class ModelSpec:
         Label column that must be 1 for a row to be learnt from; None takes all.
     label_floor
         Labels below count as this: a log link knows no zero and no negative value.
+    bend
+        Of a classifier: how its probabilities usually have to be bent, on the development back-tests (docs/models.md).
     growth
         Further LightGBM parameters.
     """
@@ -52,6 +58,7 @@ class ModelSpec:
     offset_weight: float
     among: str | None = None
     label_floor: float | None = None
+    bend: Bend = (1.0, 1.0)
     growth: Mapping[str, Any] = field(default_factory=lambda: GROWTH)
 
     def grown(self, growth: Growth) -> ModelSpec:

@@ -12,8 +12,9 @@ from features.errors import RefusedError
 from features.programme import parse_programme
 from serving.priors import prior_columns
 from serving.scoring import score
-from training.fit import split_rows, train
+from training.fit import train
 from training.level import value_level
+from training.rows import split_rows
 from training.snapshots import Population, Snapshot
 
 NOW = datetime(2026, 1, 5)
