@@ -62,6 +62,10 @@ JUDGED = ("auc", "log_loss", "brier", "gini", "rmse", "tweedie_deviance")
 LEVEL = ("total_bias", "ece", "ece_band", "ece_at_level")
 METRICS = ("model", *JUDGED, *LEVEL)
 SURENESS = ("coverage_80", "members_covered", "pit_distance", "total_low", "total_bias", "total_high", "total_covered")
+LADDER = (
+    "backtest", "history_level", "members", "churn_share", "auc", "log_loss", "ece", "ece_band_high", "total_bias",
+    "normalised_gini",
+)  # fmt: skip
 GAINS = ("log_loss", "auc", "tweedie_deviance", "gini")
 BIASES = ("total_low", "total_high", "total_bias")
 
@@ -138,7 +142,7 @@ def _quality() -> Iterator[str]:
         yield _table([{"backtest": row["backtest"], **{name: row[name] for name in SURENESS}} for row in ours])
     if levels := _records("history_levels"):
         yield BY_LEVEL
-        yield _table(levels)
+        yield _table([{name: row[name] for name in LADDER} for row in levels])
     for backtest, rows in groupby(records, key=lambda row: row["backtest"]):
         models = list(rows)
         yield f"### {backtest}, {models[0]['n']:,} members\n"
@@ -223,6 +227,8 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, list):
         return "-".join(_cell(name, part) for part in value)
     if isinstance(value, float):
+        if name == "members":
+            return f"{value:.0f}"
         if name in BIASES:
             return f"{value:+.1%}"
         return f"{value:.1%}" if name == "coverage_80" else f"{value:.1f}" if abs(value) >= 10 else f"{value:.4f}"
