@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from features.errors import RefusedError
 from features.programme import Programme
@@ -128,7 +129,11 @@ def score_programme(
         If the decisions cannot be written: a full disk, a folder of somebody else. The next run goes on.
     """
     lock = programme.path("var") / f"{programme.output.model}.lock"
-    with only_run(lock, f"scoring of {programme.name}"), unpublished(programme) as folder:
+    with (
+        only_run(lock, f"scoring of {programme.name}"),
+        unpublished(programme) as folder,
+        TemporaryDirectory(dir=folder.parent, prefix=".features") as features,
+    ):
         loaded = loaded or load(programme, step, set_aside=out / "_set_aside", folder=folder)
         bundle = resolve_bundle(programme, bundle_folder)
         policy_table = resolve_policy_table(programme)
@@ -145,12 +150,16 @@ def score_programme(
             phase=phase,
             chunk_rows=chunk_rows,
             step=step,
+            kept=Path(features),
         )
         terms = Terms(when, bundle, policy_table, programme, is_paused(programme), left)
         job = Job(loaded, terms, chunk_rows, engine)
         file = out / f"as_of={job.day.isoformat()}" / "decisions.parquet"
         shared = scratch or programme.path("var") / f"{programme.output.model}.spark"
-        with closing(open_store(programme)) as store, working(engine, loaded.tables, terms, shared) as decide_spans:
+        with (
+            closing(open_store(programme)) as store,
+            working(engine, loaded.tables, terms, shared, Path(features)) as decide_spans,
+        ):
             return _run(job, decide_spans, store, file, step)
 
 

@@ -91,13 +91,17 @@ def candidates(
 ) -> Candidates:
     """Build the features of all members, or of those named, and tell who is eligible to be scored."""
     own = tables if member_ids is None else _of_members(tables, member_ids)
-    features = build_features(own, as_of, programme)
+    return candidates_among(build_features(own, as_of, programme), own, as_of, programme)
+
+
+def candidates_among(features: pd.DataFrame, tables: Tables, as_of: datetime, programme: Programme) -> Candidates:
+    """Tell which of the members with these features are eligible to be scored."""
     chosen = is_eligible(features, programme)
     return Candidates(
         as_of=as_of,
         features=features[chosen].reset_index(drop=True),
-        contacts=_contacts(own, as_of, programme),
-        unsubscribed=_unsubscribed(own, as_of),
+        contacts=_contacts(tables, as_of, programme),
+        unsubscribed=_unsubscribed(tables, as_of),
         not_eligible=tuple(features.loc[~chosen, "member_id"]),
     )
 

@@ -18,7 +18,8 @@ import pyarrow as pa
 from features.programme import Programme
 from features.schemas import Tables
 from serving.bundle import ModelBundle
-from serving.decisions import Candidates, candidates, decide
+from serving.decisions import Candidates, decide
+from serving.kept import span_candidates
 from serving.parts import Span
 from serving.pause import all_withheld
 from serving.policy_table import PolicyTable
@@ -61,7 +62,7 @@ DecideSpans = Callable[[Iterable[Span]], Iterator[Decided]]
 
 
 @contextmanager
-def working(engine: str, tables: Tables, terms: Terms, scratch: Path) -> Iterator[DecideSpans]:
+def working(engine: str, tables: Tables, terms: Terms, scratch: Path, kept: Path) -> Iterator[DecideSpans]:
     """Yield what decides about spans of members, in their order.
 
     Parameters
@@ -74,6 +75,8 @@ def working(engine: str, tables: Tables, terms: Terms, scratch: Path) -> Iterato
         What the decisions rest on.
     scratch
         Folder Spark and its workers share; what is left there is removed.
+    kept
+        Folder of features an earlier look has kept, for DuckDB; see :func:`serving.kept.span_candidates`.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def working(engine: str, tables: Tables, terms: Terms, scratch: Path) -> Iterato
         If the engine is not there.
     """
     if engine == DUCKDB:
-        yield partial(_decide_here, tables, terms)
+        yield partial(_decide_here, tables, terms, kept)
         return
     from serving.spark import working as working_on_spark
 
@@ -89,11 +92,11 @@ def working(engine: str, tables: Tables, terms: Terms, scratch: Path) -> Iterato
         yield partial(map, decide_span)
 
 
-def _decide_here(tables: Tables, terms: Terms, spans: Iterable[Span]) -> Iterator[Decided]:
+def _decide_here(tables: Tables, terms: Terms, kept: Path, spans: Iterable[Span]) -> Iterator[Decided]:
     """Build the features of a span while the one before is decided about, and the one before that is stored."""
 
     def known_of(span: Span) -> Candidates:
-        return candidates(span.of(tables), terms.as_of, terms.programme)
+        return span_candidates(span, tables, terms.as_of, terms.programme, kept)
 
     def decided(known: Candidates) -> Decided:
         return Decided(len(known.features) + len(known.not_eligible), known.features, terms.decide(known))

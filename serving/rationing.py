@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from features.programme import Programme
 from features.schemas import Tables
 from serving.bundle import ModelBundle
-from serving.decisions import candidates, scored_members
+from serving.decisions import scored_members
+from serving.kept import span_candidates
 from serving.loading import Pace, Step
 from serving.parts import spans
 from serving.phases import PhaseName
@@ -25,12 +27,16 @@ def find_contenders(
     *,
     chunk_rows: int,
     step: Step,
+    kept: Path | None = None,
 ) -> Contenders:
-    """Score all eligible members, so many at once, and keep those who may be sent anything."""
+    """Score all eligible members, so many at once, and find those who may be sent anything.
+
+    Their features are kept in the folder ``kept``, if there is one.
+    """
     todo, found = spans(tables, chunk_rows), []
     pace = Pace("finding who may be sent anything", sum(span.members for span in todo), step)
     for span in todo:
-        known = candidates(span.of(tables), as_of, programme)
+        known = span_candidates(span, tables, as_of, programme, kept, keep=True)
         members = scored_members(known, bundle, programme)
         found.append(
             contend(members, policy, programme, as_of=as_of, contacts=known.contacts, unsubscribed=known.unsubscribed)
@@ -50,6 +56,7 @@ def ration(
     phase: PhaseName | None = None,
     chunk_rows: int,
     step: Step,
+    kept: Path | None = None,
 ) -> Ration | None:
     """Work out what set-up costs and a budget leave of the policy; None where neither takes anything.
 
@@ -65,11 +72,13 @@ def ration(
         Members scored at once.
     step
         Told what is being done.
+    kept
+        Folder to keep members' features in; see :func:`serving.kept.span_candidates`.
     """
     has_setup = any(one.setup_cost > 0 for one in programme.incentives)
     if policy is None or (budget is None and not has_setup):
         return None
-    contenders = find_contenders(tables, as_of, bundle, policy, programme, chunk_rows=chunk_rows, step=step)
+    contenders = find_contenders(tables, as_of, bundle, policy, programme, chunk_rows=chunk_rows, step=step, kept=kept)
     if budget is None:
         return ration_set_up(contenders, policy, programme)
     if phase is None:

@@ -2,19 +2,26 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from builders import AS_OF, history_of, small_programme
 
+from features.build import build_features
 from features.programme import Programme
-from serving import jobs
+from features.schemas import Tables
+from features.sources import load_tables
+from serving import jobs, kept
 from serving.answers import Answers, open_answers
 from serving.batch import score_programme
 from serving.bundle_files import save_bundle, save_policy_table
 from serving.contracts import ScoreRequest
+from serving.kept import span_candidates
 from serving.known import decide_known
+from serving.parts import spans
 from serving.records import DecisionRecord, decision_records
 from serving.resolve import policy_file
 from serving.summary import RunSummary
@@ -83,3 +90,32 @@ def test_the_service_heeds_the_budget_for_histories_sent_to_it(rationed, answers
     histories = [history_of(name, shop.frames) for name in rationed.records]
     answer = answers.score(ScoreRequest.model_validate({"histories": histories}), request_id="test")
     assert {item.member_id: item.decision for item in answer.results} == rationed.records
+
+
+def test_the_features_of_a_second_look_are_those_of_the_first(rationed, tmp_path):
+    tables = load_tables(rationed.programme).tables
+    as_of = rationed.programme.instant(AS_OF)
+    for span in spans(tables, 25):
+        first = span_candidates(span, tables, as_of, rationed.programme, tmp_path, keep=True)
+        assert (tmp_path / f"{span.number:06}.parquet").exists()
+        second = span_candidates(span, tables, as_of, rationed.programme, tmp_path)
+        pd.testing.assert_frame_equal(first.features, second.features)
+        assert (first.not_eligible, len(first.contacts)) == (second.not_eligible, len(second.contacts))
+
+
+def test_a_job_with_a_budget_builds_features_once(rationed, monkeypatch):
+    built = []
+
+    def counted(tables: Tables, as_of: datetime, programme: Programme) -> pd.DataFrame:
+        built.append(as_of)
+        return build_features(tables, as_of, programme)
+
+    monkeypatch.setattr(kept, "build_features", counted)
+    programme = rationed.programme
+    summary = score_programme(
+        programme, programme.path("again"), as_of=AS_OF, budget=rationed.budget / 2,
+        bundle_folder=programme.path("bundle"), chunk_rows=1_000,
+    )  # fmt: skip
+    assert summary.expected.cost <= rationed.budget / 2
+    assert len(built) == 1
+    assert list(programme.path("var").rglob(".features*")) == []
