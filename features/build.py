@@ -12,7 +12,6 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
-import pandera.pandas as pandera
 
 from features import breadth, cadence, care, engagement, journey, price, rfm
 from features.catalogue import feature_names
@@ -24,17 +23,6 @@ _DECIMALS = 6
 _RAW = "raw_"
 """Prefix of the raw tables' names in a plan."""
 _CLOCK = "clock"
-
-
-def _all_finite(features: pd.DataFrame) -> bool:
-    return not np.isinf(features.drop(columns=["member_id", "as_of"]).to_numpy(dtype="float64")).any()
-
-
-_FEATURE_TABLE = pandera.DataFrameSchema(
-    {"member_id": pandera.Column(str, unique=True), "as_of": pandera.Column("datetime64[us]")},
-    checks=pandera.Check(_all_finite, error="features are finite or missing"),
-    name="FeatureTable",
-)
 
 
 def build_features(
@@ -65,13 +53,26 @@ def build_features(
     plan = _plan(programme.model_dump_json(), backend.name)
     chosen = "*" if names is None else ", ".join(["member_id", "as_of", *names])
     rows = backend.raw_sql(f"WITH {given} SELECT {chosen} FROM ({plan}) AS features ORDER BY member_id")  # noqa: S608
-    return finished(rows.df(), programme)
+    return finished(rows.df())
 
 
-def finished(rows: pd.DataFrame, programme: Programme) -> pd.DataFrame:
-    """Round the rows of :func:`features_expression`, whatever engine made them, and check them as a FeatureTable."""
-    features = rows.astype({"member_id": "str"}).round(dict.fromkeys(feature_names(programme.windows), _DECIMALS))
-    _FEATURE_TABLE.validate(features)
+def finished(rows: pd.DataFrame) -> pd.DataFrame:
+    """Round the rows of :func:`features_expression`, whatever engine made them, and check them as a FeatureTable.
+
+    Raises
+    ------
+    ValueError
+        If features are infinite, or a member has two rows.
+    """
+    names = rows.columns.drop(["member_id", "as_of"])
+    numbers = rows[names].to_numpy(np.float64).round(_DECIMALS)
+    if np.isinf(numbers).any():
+        raise ValueError("features are finite or missing")
+    features = pd.DataFrame(numbers, columns=names)
+    features.insert(0, "member_id", rows["member_id"].astype("str"))
+    features.insert(1, "as_of", rows["as_of"].astype("datetime64[us]"))
+    if not features["member_id"].is_unique:
+        raise ValueError("a FeatureTable has one row per member")
     return features
 
 
@@ -101,11 +102,14 @@ def _plan(programme_json: str, dialect: str) -> str:
 
     Compiling takes far longer than running the plan for one member, so all members and all as_ofs share it.
     """
-    programme = Programme.model_validate_json(programme_json)
+    return str(ibis.to_sql(unbound_plan(Programme.model_validate_json(programme_json)), dialect=dialect))
+
+
+def unbound_plan(programme: Programme) -> ir.Table:
+    """Return the features over tables named `raw_<table>`, and a table `clock` of one row, that are given later."""
     unbound = {name: ibis.table(contract.schema, name=f"{_RAW}{name}") for name, contract in CONTRACTS.items()}
     tables = Tables(**{field.name: unbound[field.name] for field in fields(Tables)})
-    clock = Clock.read(ibis.table(CLOCK, name=_CLOCK))
-    return str(ibis.to_sql(_features(tables, clock, programme), dialect=dialect))
+    return _features(tables, Clock.read(ibis.table(CLOCK, name=_CLOCK)), programme)
 
 
 def _passes(prepared: PreparedTables, programme: Programme) -> list[tuple[ir.Table, Columns]]:

@@ -211,7 +211,9 @@ def write_by_member(con: duckdb.DuckDBPyConnection, rows: str, file: Path) -> in
 
 def _order_values(staged: Staged, programme: Programme) -> Mapping[str, str]:
     rate = programme.value.margin_rate
-    margin = "s.net_amount" if rate is None else f"s.net_amount * cast({rate!r} as decimal(9, 8))"
+    margin = (
+        "s.net_amount" if rate is None else f"cast(s.net_amount as decimal(29, 4)) * cast({rate!r} as decimal(9, 8))"
+    )
     known_at = "greatest(s.recorded_at, s.ordered_at)"
     ordered_on = local_date("s.ordered_at", programme.timezone)
     booked, booked_on, booking_known_at = "s.ordered_at", ordered_on, known_at

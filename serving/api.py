@@ -19,6 +19,7 @@ from serving.contracts import HealthAnswer
 from serving.envelope import Envelope, Surroundings, closed
 from serving.failures import documented, failure
 from serving.gate import describe, needs, needs_of, open_route
+from serving.large import LargeAside
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.routes import ASKED, add_ledger_routes, add_member_routes, add_policy_routes, request_id, run
 from serving.threads import step_back
@@ -42,6 +43,7 @@ def build_api() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # a redirect would name the host that the caller says it called
     )
+    app.router.route_class = LargeAside
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     for kind, status in ((InputError, 422), (RefusedError, 409), (NotReadyError, 503), (PassingError, 503)):

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import pandas as pd
 
 from features.errors import InputError
+from features.plain import plain_tables
 from features.programme import Programme
 from features.schemas import CONTRACTS
 from features.sources import Loaded, tables_from_frames
 from serving.contracts import ItemError
-from serving.known import Known, from_tables, nothing_known
+from serving.few import few_candidates
+from serving.known import Known, from_candidates, from_tables
 from serving.rows import History
+
+MOST_BAD: Final = 20
+"""So many histories of a call that do not fit are told what is wrong with them."""
+
+_NOT_LOOKED_AT: Final = ItemError(
+    code="invalid_history",
+    message=f"not looked at: {MOST_BAD} histories of this call did not fit before it; mend those, and send it again",
+)
 
 ROWS_OF_MEMBERS = ("orders", "events", "offers", "contacts")
 
@@ -22,28 +32,65 @@ ROWS_OF_MEMBERS = ("orders", "events", "offers", "contacts")
 def from_histories(histories: Sequence[History], as_of: datetime, programme: Programme) -> Known:
     """Return what histories of distinct ids tell before a naive UTC instant; one that does not fit fails alone.
 
-    Histories are taken together, those that tell of the member apart from those that do not: in a table of members,
-    whoever is missing is no member. Where the input checks object, they are halved until it is clear to which.
+    Those that need no cleaning, which are nearly all, do without a database. The others are judged by the rules.
     """
+    now, plain, others = datetime.now(UTC).replace(tzinfo=None), {}, []
+    for history in histories:
+        tables = plain_tables(given_rows(history), programme, now)
+        if tables is None or (history.contacts and programme.data.contacts is None):
+            others.append(history)
+        else:
+            plain[history.member_id] = tables
+    known = (
+        Known() if not plain else from_candidates(few_candidates(plain.values(), as_of, programme), plain, programme)
+    )
+    return known | _judged(others, as_of, programme) if others else known
 
-    def in_parts(one: Sequence[History], other: Sequence[History]) -> Known:
-        return from_histories(one, as_of, programme) | from_histories(other, as_of, programme)
 
-    told = [history for history in histories if history.member is not None]
-    if 0 < len(told) < len(histories):
-        return in_parts(told, [history for history in histories if history.member is None])
-    member_ids = [history.member_id for history in histories]
-    frames = frames_of(histories)
-    if not frames:
-        return Known(errors=nothing_known(member_ids, as_of))
-    try:
-        tables = _checked(frames, programme).tables
-    except InputError as error:
-        if len(histories) == 1:
-            return Known(errors={member_ids[0]: ItemError(code="invalid_history", message=str(error))})
-        middle = len(histories) // 2
-        return in_parts(histories[:middle], histories[middle:])
-    return from_tables(tables, member_ids, as_of, programme)
+def _judged(histories: Sequence[History], as_of: datetime, programme: Programme) -> Known:
+    """Return what histories tell that may break rules.
+
+    They are taken together, those that tell of the member apart from those that do not: in a table of members, whoever
+    is missing is no member. Where the input checks object, they are halved until it is clear to which. Once `MOST_BAD`
+    were found, the rest is not looked at: nobody else's call waits for what one caller's system sends wrong.
+    """
+    known, bad = Known(), 0
+    waiting = [[history for history in histories if (history.member is None) is apart] for apart in (True, False)]
+    while waiting:
+        taken = waiting.pop()
+        member_ids = [history.member_id for history in taken]
+        if bad >= MOST_BAD:
+            known |= Known(errors=dict.fromkeys(member_ids, _NOT_LOOKED_AT))
+            continue
+        try:
+            tables = _checked(frames_of(taken), programme).tables if taken else None
+        except InputError as error:
+            if len(taken) > 1:
+                middle = len(taken) // 2
+                waiting += [taken[middle:], taken[:middle]]
+            else:
+                bad += 1
+                known |= Known(errors={member_ids[0]: ItemError(code="invalid_history", message=str(error))})
+        else:
+            known |= from_tables(tables, member_ids, as_of, programme) if tables else Known()
+    return known
+
+
+def given_rows(history: History) -> dict[str, dict[str, list[Any]]]:
+    """Return the rows of a history by table and column."""
+    given = {
+        name: _columns(name, history.member_id, getattr(history, name)) for name in (*ROWS_OF_MEMBERS, "order_lines")
+    }
+    if history.member is not None:
+        given["members"] = _columns("members", history.member_id, [history.member])
+    return given
+
+
+def _columns(table: str, member_id: str, rows: Sequence[Any]) -> dict[str, list[Any]]:
+    return {
+        column.name: [getattr(row, column.name, member_id) for row in rows]  # no row names its member
+        for column in CONTRACTS[table].columns
+    }
 
 
 def _checked(frames: Mapping[str, Any], programme: Programme) -> Loaded:

@@ -35,12 +35,16 @@ class Known:
 
 def from_tables(tables: Tables, member_ids: Collection[str], as_of: datetime, programme: Programme) -> Known:
     """Return what canonical tables tell of the members before a naive UTC instant."""
-    known = candidates(tables, as_of, programme)
+    return from_candidates(candidates(tables, as_of, programme), member_ids, programme)
+
+
+def from_candidates(known: Candidates, member_ids: Collection[str], programme: Programme) -> Known:
+    """Return the members who are candidates, and say of the others why they are none."""
     told = {*known.features["member_id"], *known.not_eligible}
     return Known(
         (known,),
         {
-            **nothing_known((member_id for member_id in member_ids if member_id not in told), as_of),
+            **nothing_known((member_id for member_id in member_ids if member_id not in told), known.as_of),
             **dict.fromkeys(known.not_eligible, not_eligible(programme)),
         },
     )

@@ -70,8 +70,11 @@ def priors_of(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
 
 def join_inputs(features: pd.DataFrame, priors: pd.DataFrame, feature_names: Sequence[str]) -> Floats:
     """Return the named columns of both frames as one matrix."""
-    columns = [priors[name] if name in priors else features[name] for name in feature_names]
-    return np.column_stack([column.to_numpy(np.float64) for column in columns])
+    is_prior = np.isin(feature_names, priors.columns)
+    matrix = np.empty((len(features), len(feature_names)))
+    for frame, places in ((priors, np.flatnonzero(is_prior).tolist()), (features, np.flatnonzero(~is_prior).tolist())):
+        matrix[:, places] = frame[[feature_names[place] for place in places]].to_numpy(np.float64)
+    return matrix
 
 
 def link_score(model: FittedModel, matrix: Floats, priors: pd.DataFrame) -> Floats:

@@ -161,7 +161,7 @@ class _Decider:
 
     def _candidates(self, part: pa.Table) -> Candidates:
         lists = {name: _rows(part, name) for name in _CONSENT}
-        features = finished(part.drop_columns(list(_CONSENT)).to_pandas(), self.terms.programme)
+        features = finished(part.drop_columns(list(_CONSENT)).to_pandas())
         chosen = is_eligible(features, self.terms.programme)
         return Candidates(
             as_of=self.terms.as_of,
@@ -173,7 +173,7 @@ class _Decider:
 
 
 def _decided(scratch: Path, programme: Programme, span: Span) -> Decided:
-    features = finished(_of_span(scratch / "features", span).to_pandas(), programme)
+    features = finished(_of_span(scratch / "features", span).to_pandas())
     decisions = _of_span(scratch / "decisions", span).select(DECISIONS_ARROW.names).cast(DECISIONS_ARROW)
     return Decided(len(features), features[is_eligible(features, programme)].reset_index(drop=True), decisions)
 

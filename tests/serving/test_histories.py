@@ -85,6 +85,17 @@ def test_one_bad_history_does_not_spoil_the_others(shop, members):
     assert "net_amount" in outcomes[bad["member_id"]].message
 
 
+def test_what_is_wrong_is_told_of_so_many_histories_of_a_call_and_no_more(shop, monkeypatch):
+    monkeypatch.setattr("serving.histories.MOST_BAD", 2)
+    orders = [{"order_id": "odd", "ordered_at": "2025-12-01T10:00:00", "net_amount": -5.0}]
+    bad = [{"member_id": f"bad{number}", "orders": orders} for number in range(5)]
+    outcomes = decide(shop, JOINED, *bad)
+    assert "joined" in outcomes
+    told = [outcome.message for name, outcome in outcomes.items() if name.startswith("bad")]
+    assert sum("no rows left" in message for message in told) == 2
+    assert sum("not looked at" in message for message in told) == 3
+
+
 def test_two_members_may_have_orders_of_the_same_id(shop, members):
     first, second = (history_of(member, shop.frames) for member in members[:2])
     for number, order in enumerate(zip(first["orders"], second["orders"], strict=False)):

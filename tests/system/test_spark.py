@@ -61,7 +61,7 @@ def on_spark(session: SparkSession, tables: Tables, tmp_path_factory: pytest.Tem
 def test_features_are_those_of_duckdb(session: SparkSession, on_spark: Tables, tables: Tables, programme: Programme):
     as_of = programme.instant(AS_OF)
     plan = ibis.to_sql(features_expression(on_spark, as_of, programme), dialect="pyspark")
-    theirs = finished(session.sql(plan).orderBy("member_id").toArrow().to_pandas(), programme)
+    theirs = finished(session.sql(plan).orderBy("member_id").toArrow().to_pandas())
     ours = build_features(tables, as_of, programme)
     assert list(theirs["member_id"]) == list(ours["member_id"])
     assert list(theirs.columns) == list(ours.columns)
