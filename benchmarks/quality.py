@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -22,16 +23,15 @@ from progress import Record, as_json, resumed
 from rich.console import Console
 
 from serving.console import rows_table
-from serving.intervals import total_interval, value_rank
 from training.backtest import OURS, BacktestResult, backtest
 from training.compare import JUDGED, standing
-from training.evaluate import churn_metrics, interval_coverage, uniformity_distance, value_metrics
+from training.evaluate import churn_metrics, value_metrics
 from training.ladder import ladder_table
 from training.peers import Peer, bench_peers
+from training.sureness import sureness
 
 RESULTS = ROOT / "benchmarks" / "results"
 LEVEL = "history_level"
-LIKELY_TO_ORDER = 0.3
 SHOWN = (
     "model",
     "auc",
@@ -50,7 +50,7 @@ SHOWN = (
 def judge(case: Case, result: BacktestResult) -> list[Record]:
     """Return one flat record per model; ours also says how it stands against the best peer, and how sure it was."""
     rows = [_metrics(case, model, result) for model in result.predictions]
-    rows[0] |= {**_standing(result), **_uncertainty(result)}
+    rows[0] |= {**_standing(result), **asdict(sureness(result.members, result.bundle))}
     return rows
 
 
@@ -83,23 +83,6 @@ def _standing(result: BacktestResult) -> Record:
             "verdict": each.verdict,
             "difference": [each.difference.low, each.difference.high],
         }.items()
-    }
-
-
-def _uncertainty(result: BacktestResult) -> Record:
-    """Hold our intervals and predictive distributions against what happened."""
-    members, spread = result.members, result.bundle.value_spread
-    chance, if_active = (members[name].to_numpy() for name in ("order_probability", "value_if_active"))
-    likely = members[chance > LIKELY_TO_ORDER]
-    total = total_interval(chance, if_active, spread, level_margin=result.bundle.level_margin)
-    actual = float(members["value"].sum())
-    return {
-        "coverage_80": interval_coverage(likely["value"], likely["expected_value_low"], likely["expected_value_high"]),
-        "members_covered": len(likely),
-        "pit_distance": uniformity_distance(value_rank(members["value"].to_numpy(), chance, if_active, spread)),
-        "total_low": total.low / actual - 1,
-        "total_high": total.high / actual - 1,
-        "total_covered": total.low <= actual <= total.high,
     }
 
 

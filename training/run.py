@@ -34,6 +34,7 @@ from training.offer_log import read_offer_log
 from training.profit import profit_table
 from training.sim_offers import Experiment
 from training.snapshots import build_snapshots, most_members, observe
+from training.sureness import sureness
 from training.tracking import log_training, log_tuning
 from training.trials import read_trials
 
@@ -44,7 +45,7 @@ NOT_OUT_OF_TIME = (
     "the history is too short to keep a later date apart: rounds and calibration rest on other members of the same "
     "dates, so a change of level from one window to the next was not seen"
 )
-CHURN_COLUMNS = ["model", "auc", "average_precision", "log_loss", "brier", "ece", "ece_band_low", "ece_band_high"]
+CHURN_COLUMNS = ["model", "auc", "average_precision", "log_loss", "brier", "ece", "ece_band_high", "ece_at_level"]
 PROFIT_COLUMNS = ["model", "incentive", "expected_maximum_profit", "targeted_share", "threshold", "profit_at_threshold"]
 LADDER_COLUMNS = ["history_level", "members", "churn_share", "auc", "log_loss", "ece", "total_bias"]
 DAYS_PER_YEAR = 365
@@ -104,6 +105,7 @@ def backtest(programme: Programme, as_of: str | None, *, step: Step, loaded: Loa
     predicted = {name: each["churn_probability"] for name, each in result.predictions.items()}
     profit = profit_table(result.members["churned"], predicted, clv=clv, incentives=programme.arms)
     ladder = ladder_table(result.members)
+    intervals = pd.DataFrame([asdict(sureness(result.members, result.bundle))])
     tables = {
         "churn": _rows(result.churn),
         "value": _rows(result.value),
@@ -111,6 +113,7 @@ def backtest(programme: Programme, as_of: str | None, *, step: Step, loaded: Loa
         "value_deciles": _rows(result.value_deciles),
         "profit": _rows(profit),
         "history_levels": _rows(ladder),
+        "intervals": _rows(intervals),
     }
     record = {
         "as_of": programme.local_date(instant).isoformat(),

@@ -78,7 +78,9 @@ def test_training_beyond_the_data_is_refused(programme):
 
 def test_a_back_test_is_told_as_tables_and_as_a_record(programme):
     result = run.backtest(programme, None, step=str)
-    assert {"churn", "value", "churn_deciles", "value_deciles", "profit", "history_levels"} <= set(result.tables)
+    assert {"churn", "value", "churn_deciles", "value_deciles", "profit", "history_levels", "intervals"} <= set(
+        result.tables
+    )
     assert {(row["model"], row["incentive"]) for row in result.record["profit"]} >= {("winback", "coupon_20")}
     assert sum(row["members"] for row in result.record["history_levels"]) == result.record["members"]
     assert result.record["members"] > 50
