@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from serving.loading import Step, as_of_or_next_day, load
 if TYPE_CHECKING:
     from features.programme import Programme
     from serving.phases import PhaseName
+    from serving.summary import RunSummary
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -77,7 +78,6 @@ def score(
 
     if phase is not None and budget is None:
         raise InputError("--phase spends its share of a budget: say --budget too")
-
     summary = score_programme(
         programme,
         out,
@@ -89,8 +89,25 @@ def score(
         scratch=scratch,
         step=step,
     )
+    outcomes: list[dict[str, Any]] = [
+        *({"decision": f"recommend {name}", "members": count} for name, count in summary.recommended.items()),
+        *({"decision": f"no offer: {reason}", "members": count} for reason, count in summary.no_offer_reasons.items()),
+    ]
+    expected = {**summary.expected_by_incentive, **({"all": summary.expected} if summary.expected else {})}
+    return JobResult(
+        record=summary.model_dump(mode="json"),
+        tables={
+            f"{summary.programme}: {summary.file}": [_totals(summary)],
+            "decisions": outcomes,
+            "expected of all recommended": [{"incentive": name, **asdict(of)} for name, of in expected.items()],
+        },
+        warnings=tuple(_score_warnings(summary)),
+    )
+
+
+def _totals(summary: RunSummary) -> dict[str, Any]:
     limit = summary.ration.limit if summary.ration else None
-    totals = {
+    return {
         "as_of": summary.as_of.isoformat(),
         "members": summary.decided,
         "not_eligible": summary.not_eligible,
@@ -100,35 +117,21 @@ def score(
         "evidence": summary.evidence,
         **(limit.model_dump(include={"budget", "phase", "multiplier"}, exclude_none=True) if limit else {}),
     }
-    outcomes: list[dict[str, Any]] = [
-        *({"decision": f"recommend {name}", "members": count} for name, count in summary.recommended.items()),
-        *({"decision": f"no offer: {reason}", "members": count} for reason, count in summary.no_offer_reasons.items()),
-    ]
-    expected = {**summary.expected_by_incentive, **({"all": summary.expected} if summary.expected else {})}
-    return JobResult(
-        record=summary.model_dump(mode="json"),
-        tables={
-            f"{summary.programme}: {summary.file}": [totals],
-            "decisions": outcomes,
-            "expected of all recommended": [{"incentive": name, **asdict(of)} for name, of in expected.items()],
-        },
-        warnings=(
-            *map(str, summary.findings),
-            *(_drift(name, index) for name, index in summary.drift.items()),
-            *(
-                f"{name} is not recommended: those it would go to would not earn back its set-up"
-                for name in (summary.ration.closed if summary.ration else ())
-            ),
-            *(
-                (
-                    f"as the lots of exploration fell, what is assigned is expected to cost "
-                    f"{summary.money.expected_cost:,.2f}, more than the budget of {limit.budget:,.2f}",
-                )
-                if limit and summary.money.expected_cost > limit.budget
-                else ()
-            ),
-        ),
-    )
+
+
+def _score_warnings(summary: RunSummary) -> Iterator[str]:
+    yield from map(str, summary.findings)
+    yield from (_drift(name, index) for name, index in summary.drift.items())
+    if summary.ration is None:
+        return
+    for name in summary.ration.closed:
+        yield f"{name} is not recommended: those it would go to would not earn back its set-up"
+    limit, cost = summary.ration.limit, summary.money.expected_cost
+    if limit and cost > limit.budget:
+        yield (
+            f"as the lots of exploration fell, what is assigned is expected to cost {cost:,.2f}, more than the budget "
+            f"of {limit.budget:,.2f}"
+        )
 
 
 def plan(
