@@ -61,7 +61,7 @@ class Training(Settings):
     snapshots: Annotated[int, Field(ge=1, le=60)] = Field(6, description="most past dates to learn from")
     snapshot_step_days: Days = Field(28, description="days between them")
     most_rows: Annotated[int, Field(ge=1_000)] = Field(
-        3_000_000,
+        1_000_000,
         description="most members to learn from, past dates added up; of more some are drawn, rare segments whole",
     )
     leave_out: tuple[Family, ...] = Field(
