@@ -108,8 +108,9 @@ SERVICE = """## The service: `make bench-service`
 
 Beside a bare BentoML `async def` endpoint that is sent, and sends back, the same answer about one stored member; both
 on the loopback address, one worker each, in one run. Cached: the members were asked about before; uncached: for the
-first time. Eight callers, unless it says otherwise. Measured with few requests, and before answers kept in memory asked
-whether a pause is on and histories had one thread: to be measured again.
+first time. Eight callers, unless it says otherwise. Every answer, kept in memory or not, asks whether a pause is on. A
+history's milliseconds are those of one caller, over HTTP; three quarters of them go into the decision, which works on
+tables of one row.
 """
 
 SIZES = {
