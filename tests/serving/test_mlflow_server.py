@@ -12,14 +12,11 @@ from types import SimpleNamespace
 import pytest
 from bundles import make_bundle
 from processes import caller, free_port, wait_until_ready
-from test_reload import FakeLedger, FakeStore, FakeSwitch
-from web import open_to_all
+from test_reload import make_state
 
 from features.errors import RefusedError
 from features.programme import Programme, parse_programme
-from serving.answers import Answers
 from serving.bundle import ModelBundle
-from serving.cache import AnswerCache
 from serving.mlflow_home import TrackingError, connect
 from serving.registry import champion_number, record_run, register_bundle, set_champion
 from serving.reload import Reloader, Sources
@@ -76,18 +73,7 @@ def register(programme: Programme, bundle: ModelBundle) -> int:
 
 
 def make_service(programme: Programme) -> tuple[SimpleNamespace, Reloader]:
-    answers = Answers(
-        programme,
-        resolve_bundle(programme),
-        None,
-        store=FakeStore(),
-        ledger=FakeLedger(),
-        alerts=None,
-        switch=FakeSwitch(),
-        board=None,
-        approvals=None,
-    )
-    state = SimpleNamespace(answers=answers, surroundings=open_to_all(), answer_cache=AnswerCache())
+    state = make_state(programme, resolve_bundle(programme), None)
     return state, Reloader(state, Sources(programme, None, None))
 
 

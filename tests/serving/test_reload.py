@@ -11,13 +11,16 @@ from builders import AS_OF, small_policy
 from web import application, open_to_all, request
 
 from features.errors import RefusedError
+from features.programme import Programme
 from serving.answers import Answers
+from serving.bundle import ModelBundle
 from serving.bundle_files import save_bundle, save_policy_table
 from serving.cache import AnswerCache, Kept
 from serving.contracts import ScoreAnswer
 from serving.database import StoreError
 from serving.keys import KeyRing
 from serving.metrics import Tally
+from serving.policy_table import PolicyTable
 from serving.reload import Reloader, Sources, try_out
 from serving.resolve import policy_file
 
@@ -69,6 +72,22 @@ class Running:
         return self.state.answers
 
 
+def make_state(programme: Programme, bundle: ModelBundle, policy_table: PolicyTable | None) -> SimpleNamespace:
+    """Return the state of an application that answers from these, and from nothing else that is real."""
+    answers = Answers(
+        programme,
+        bundle,
+        policy_table,
+        store=FakeStore(),
+        ledger=FakeLedger(),
+        alerts=None,
+        switch=FakeSwitch(),
+        board=None,
+        approvals=None,
+    )
+    return SimpleNamespace(answers=answers, surroundings=open_to_all(), answer_cache=AnswerCache())
+
+
 @pytest.fixture
 def running(shop, tmp_path) -> Running:
     programme = shop.programme.model_copy(update={"folder": tmp_path})
@@ -76,21 +95,7 @@ def running(shop, tmp_path) -> Running:
     save_bundle(shop.bundle, folder)
     save_policy_table(shop.policy_table, policy_file(programme))
     keys = FakeKeys()
-    state = SimpleNamespace(
-        answers=Answers(
-            programme,
-            shop.bundle,
-            shop.policy_table,
-            store=FakeStore(),
-            ledger=FakeLedger(),
-            alerts=None,
-            switch=FakeSwitch(),
-            board=None,
-            approvals=None,
-        ),
-        surroundings=open_to_all(),
-        answer_cache=AnswerCache(),
-    )
+    state = make_state(programme, shop.bundle, shop.policy_table)
     return Running(state, Reloader(state, Sources(programme, folder, keys)), keys, folder)
 
 
