@@ -23,7 +23,10 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem of some rows that did not stop the load; ``rows`` are the first of them, as they were given."""
+    """A problem of some rows that did not stop the load; ``rows`` are the first of them, as they were given.
+
+    Rows that the programme file says are left out are ``declared``: nobody need be warned of them.
+    """
 
     table: str
     column: str | None
@@ -31,6 +34,7 @@ class Finding:
     count: int
     rows: list[dict[str, Any]]
     set_aside: bool
+    declared: bool = False
 
     def __str__(self) -> str:
         place = self.table if self.column is None else f"{self.table}.{self.column}"
@@ -76,7 +80,8 @@ def judge(staged: Staged, broken: Sequence[Rule]) -> list[Finding]:
     for bit, count, rows in found:
         rule = broken[bit]
         first = [originals[row] for row in rows]
-        finding = Finding(name, rule.column, rule.problem, count, first, set_aside=rule.fate not in KEPT)
+        fate = {"set_aside": rule.fate not in KEPT, "declared": rule.fate == "declared"}
+        finding = Finding(name, rule.column, rule.problem, count, first, **fate)
         findings.append(finding)
         if rule.fate == "refuse" or (rule.fate in ("few", "few_kept") and count > FEW_SHARE * staged.total):
             problem = f"{name}.{rule.column} {rule.problem}"

@@ -35,9 +35,10 @@ _UNFIT: Mapping[Kind, str] = {
     "flag": "is neither true nor false",
 }
 
-Fate = Literal["refuse", "few", "few_kept", "aside", "keep"]
+Fate = Literal["refuse", "few", "few_kept", "aside", "declared", "keep"]
 """What becomes of rows that break a rule: refuse the table; set them aside when they are few, else refuse; keep them
-when they are few, else refuse; always set them aside; keep them, but say so."""
+when they are few, else refuse; always set them aside; set them aside, as the programme file says; keep them, but say
+so."""
 
 KEPT: Collection[Fate] = ("keep", "few_kept")
 
@@ -125,7 +126,7 @@ def _column_rules(staged: Staged, column: Column, bit: int, now: datetime, *, an
         absent = f"{name} is null and unreadable & {bit} = 0"
         may_be_nobodys = name == "member_id" and staged.name in MAY_BE_ANONYMOUS
         if may_be_nobodys and anonymous:
-            yield Rule(name, "has no value, so it is nobody's", absent, "aside")
+            yield Rule(name, "has no value, so it is nobody's", absent, "declared")
         else:
             yield Rule(name, f"has no value{' (see `anonymous`)' if may_be_nobodys else then}", absent, fate)
     if column.kind == "instant":

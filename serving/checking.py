@@ -19,7 +19,7 @@ def check(programme: Programme, *, step: Step) -> JobResult:
     return JobResult(
         record={"tables": rows, "findings": [str(finding) for finding in loaded.findings]},
         tables={programme.name: rows},
-        warnings=tuple(str(finding) for finding in loaded.findings),
+        findings=loaded.findings,
     )
 
 

@@ -57,12 +57,16 @@ class Report:
             self.console.print(f"[yellow]warning:[/] {_escape(message)}", soft_wrap=True)
 
     def show(self, result: JobResult) -> None:
-        """Print a job's tables, text and warnings, and keep its record."""
+        """Print a job's tables, text, findings and warnings, and keep its record."""
         self.record = result.record
         for title, rows in result.tables.items():
             self.table(title, rows)
         if result.text:
             self.console.print(result.text, soft_wrap=True, markup=False, highlight=False, emoji=False)
+        for finding in result.findings:
+            if finding.declared:
+                self.say(f"note: {finding}")
+        self.warn(str(finding) for finding in result.findings if not finding.declared)
         self.warn(result.warnings)
 
     def table(self, title: str, rows: Sequence[Mapping[str, Any]]) -> None:

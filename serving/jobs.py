@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from serving.loading import Step, as_of_or_next_day, load
 
 if TYPE_CHECKING:
+    from features.checks import Finding
     from features.programme import Programme
     from serving.phases import PhaseName
     from serving.summary import RunSummary
@@ -19,10 +20,11 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class JobResult:
-    """A job's outcome: a record for machines, tables, warnings and text for people."""
+    """A job's outcome: a record for machines; tables, what was found in the input, warnings and text for people."""
 
     record: dict[str, Any]
     tables: dict[str, Rows] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
     warnings: tuple[str, ...] = ()
     text: str = ""
 
@@ -45,7 +47,7 @@ def write_features(programme: Programme, as_of: str | None, out: Path, *, step: 
         "features": table.shape[1] - 2,
         "file": str(out),
     }
-    return JobResult(record, {"features": [record]}, tuple(str(finding) for finding in loaded.findings))
+    return JobResult(record, {"features": [record]}, loaded.findings)
 
 
 def explain_features(programme: Programme, as_of: str | None, *, step: Step) -> JobResult:
@@ -101,6 +103,7 @@ def score(
             "decisions": outcomes,
             "expected of all recommended": [{"incentive": name, **asdict(of)} for name, of in expected.items()],
         },
+        findings=summary.findings,
         warnings=tuple(_score_warnings(summary)),
     )
 
@@ -120,7 +123,6 @@ def _totals(summary: RunSummary) -> dict[str, Any]:
 
 
 def _score_warnings(summary: RunSummary) -> Iterator[str]:
-    yield from map(str, summary.findings)
     yield from (_drift(name, index) for name, index in summary.drift.items())
     if summary.ration is None:
         return
@@ -192,7 +194,7 @@ def plan(
         **rows,
     }
     unsent = (f"{one} is not planned: its set-up would not be earned back" for one in planned.not_earned_back)
-    return JobResult(record, rows, (*map(str, loaded.findings), *unsent))
+    return JobResult(record, rows, loaded.findings, tuple(unsent))
 
 
 def pause(programme: Programme, reason: str) -> JobResult:
@@ -232,13 +234,11 @@ def measure(programme: Programme, as_of: str | None, campaign: str | None, *, st
     return JobResult(
         record={"as_of": programme.local_date(instant).isoformat(), "campaign": campaign, "measured": rows},
         tables={f"offers after {days} days": [row for row in overall if row["days"] == days] for days in (7, 30)},
-        warnings=(
-            *map(str, loaded.findings),
-            *(
-                f"{row['incentive']} loses money in {row['policy_segment'] or 'all policy segments together'}: after "
-                f"{row['days']} days between {row['net_value_low']:,.0f} and {row['net_value_high']:,.0f} in net value"
-                for row in losing
-            ),
+        findings=loaded.findings,
+        warnings=tuple(
+            f"{row['incentive']} loses money in {row['policy_segment'] or 'all policy segments together'}: after "
+            f"{row['days']} days between {row['net_value_low']:,.0f} and {row['net_value_high']:,.0f} in net value"
+            for row in losing
         ),
     )
 

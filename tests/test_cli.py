@@ -65,6 +65,22 @@ def test_warnings_fail_only_under_strict(strict: bool, code: int, tmp_path: Path
     assert (written["exit_code"], written["warnings"]) == (code, ["3 rows set aside [orders]"])
 
 
+@pytest.mark.parametrize(("declared", "code"), [(True, 0), (False, 2)])
+def test_rows_that_the_programme_file_leaves_out_are_noted_without_a_warning(
+    declared: bool, code: int, tmp_path: Path
+) -> None:
+    frames = small_frames(members=3)
+    frames["orders"].loc[0, "member_id"] = None
+    frames["order_lines"] = frames["order_lines"].iloc[1:]
+    programme = small_programme(tmp_path, frames).path("programme.toml")
+    if declared:
+        source = 'orders = { path = "orders.parquet"'
+        programme.write_text(programme.read_text().replace(source, f"{source}, anonymous = true"))
+    result = run(app, ["check", "--programme", str(programme), "--strict"])
+    assert result.exit_code == code, result.output
+    assert ("note: orders.member_id has no value, so it is nobody's: 1 row set aside" in result.stdout) == declared
+
+
 def test_the_plan_is_printed_as_sql_and_nothing_else(tmp_path: Path) -> None:
     programme = small_programme(tmp_path, small_frames(members=3)).path("programme.toml")
     result = run(app, ["features", "--programme", str(programme), "--plan"])

@@ -91,7 +91,8 @@ def decide(
         identities=identities,
     )
     for finding in loaded.findings:
-        warnings.warn(str(finding), stacklevel=2)
+        if not finding.declared:
+            warnings.warn(str(finding), stacklevel=2)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
     snapshots = build_snapshots(loaded.tables, instant, programme)
     now = observe(loaded.tables, instant, programme, most=most_members(programme))

@@ -207,7 +207,7 @@ def _part(
             "expected value": f"{walk.summary.money.expected_value:,.0f} {programme.currency}",
             "value at stake": f"{walk.summary.money.value_at_stake:,.0f} {programme.currency}",
         },
-        warnings=tuple(str(finding) for finding in walk.loaded.findings),
+        warnings=tuple(str(finding) for finding in walk.loaded.findings if not finding.declared),
         backtest_as_of=programme.local_date(tested.as_of).isoformat(),
         backtest_tables={
             CHURN_CAPTION: page.records(tested.churn[page.BACKTEST_CHURN]),

@@ -10,7 +10,7 @@ import pandas as pd
 from features.errors import InputError, RefusedError
 from features.programme import Programme
 from serving.bundle_files import load_policy_table
-from serving.jobs import JobResult
+from serving.jobs import JobResult, Rows
 from serving.loading import Step, as_of_or_next_day, load
 from serving.resolve import resolve_policy_table
 from training.off_policy import evaluate, proposed_by, proposing
@@ -68,7 +68,8 @@ def policy_value(
         "net_value_made": float(log.offers["net"].mean()),
     }
     rows = [asdict(value) for value in values]
-    return JobResult({**record, "values": rows}, {"policy value": [record], "per offer": rows}, (*warnings, *untried))
+    tables: dict[str, Rows] = {"policy value": [record], "per offer": rows}
+    return JobResult({**record, "values": rows}, tables, warnings=(*warnings, *untried))
 
 
 def _later(log: OfferLog, since: str | None) -> OfferLog:

@@ -91,7 +91,7 @@ def train(
     }
     shown = {name: record[name] for name in ("model", "number", "version", "trained_until", "champion", "reason")}
     found = {"tuned": [_tuned_row(tuned)]} if tuned else {}
-    return JobResult(record, {"model": [shown], **found}, _warnings(loaded, training))
+    return JobResult(record, {"model": [shown], **found}, loaded.findings, _warnings(training))
 
 
 def backtest(programme: Programme, as_of: str | None, *, step: Step, loaded: Loaded | None = None) -> JobResult:
@@ -128,7 +128,7 @@ def backtest(programme: Programme, as_of: str | None, *, step: Step, loaded: Loa
         "profit": _rows(profit[PROFIT_COLUMNS]),
         "history_levels": _rows(ladder[LADDER_COLUMNS]),
     }
-    return JobResult(record, {**tables, **shown}, _warnings(loaded, result.training))
+    return JobResult(record, {**tables, **shown}, loaded.findings, _warnings(result.training))
 
 
 def simulate(
@@ -197,7 +197,8 @@ def effects(
     return JobResult(
         {**record, **found},
         shown,
-        (*(str(finding) for finding in loaded.findings), *table.warnings),
+        loaded.findings,
+        table.warnings,
     )
 
 
@@ -234,9 +235,8 @@ def _refuse_beyond_data(as_of: datetime, loaded: Loaded, programme: Programme) -
         )
 
 
-def _warnings(loaded: Loaded, training: Training) -> tuple[str, ...]:
-    found = tuple(str(finding) for finding in loaded.findings)
-    return found if training.out_of_time else (*found, NOT_OUT_OF_TIME)
+def _warnings(training: Training) -> tuple[str, ...]:
+    return () if training.out_of_time else (NOT_OUT_OF_TIME,)
 
 
 def _dates(instants: list[datetime] | tuple[datetime, ...], programme: Programme) -> list[str]:

@@ -78,7 +78,7 @@ def write_report(
         "compared_with": before and before.as_of.isoformat(),
         **asdict(content.totals),
     }
-    return JobResult(record, {"report": [record]}, _replaced(content))
+    return JobResult(record, {"report": [record]}, warnings=_replaced(content))
 
 
 def _sheets(content: Content) -> list[Record]:
