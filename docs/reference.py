@@ -43,7 +43,7 @@ else happens, a traceback or status 500, is our fault.
 | `looks like none of orders, members, ...` | say which table a file is, `--table orders=FILE`, or leave it out |
 | `the tables do not fit` | change what each line names, then `winback check`; see [bad input](bad-input.md) |
 | `rows set aside` | they are in `var/set_aside`, as they were given and each with its reason |
-| `is not a finite number` | say how the file writes amounts: `decimal`, `thousands` |
+| `is not a finite number` | say how the file writes amounts: `decimal`, `thousands`, `currency_sign` |
 | `is not a date or time` | say how the file writes times: `datetime_format` |
 | `is no incentive of the programme file` | describe it under `[[incentives]]`, with what it costs |
 | `nothing to learn from before` | give more history, or shorter `[horizons]`: a model learns from whole horizons |

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ _YES = "('true', 't', 'yes', 'y', '1', '1.0', 'ja', 'j', 'wahr', 'on', '是', '�
 _NO = "('false', 'f', 'no', 'n', '0', '0.0', 'nein', 'falsch', 'off', '否', '不同意')"
 COUNTED_TIMES = ("unix", "unix_ms", "excel")
 """Times written as numbers, by the names a programme file has for them."""
+_SPACE = r"[\s\x{a0}\x{202f}]*"
 _OFFSET = r"\d:\d{2}.*([zZ]|[+-]\d{2}(:?\d{2})?)$"
 
 
@@ -66,9 +68,18 @@ class Given:
         return f"case when isfinite({number}) then {number} end"
 
     @property
+    def bare_text(self) -> str:
+        """The text without the currency sign before or after it."""
+        if not self.raw.currency_sign:
+            return self.text
+        sign = re.escape(self.raw.currency_sign)
+        written = literal(rf"^([-+]?){_SPACE}{sign}{_SPACE}|{_SPACE}{sign}$")
+        return f"regexp_replace({self.text}, {written}, '\\1')"
+
+    @property
     def number_text(self) -> str:
         """The text of a number with a decimal point; null where another mark is, or digits are not grouped by three."""
-        text = self.text
+        text = self.bare_text
         if self.raw.thousands:
             mark = literal(self.raw.thousands)
             grouped = literal(rf"^[-+]?\d{{1,3}}([{self.raw.thousands}]\d{{3}})+([{self.raw.decimal}]\d+)?$")

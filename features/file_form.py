@@ -30,6 +30,9 @@ _ENCODINGS = ["gb18030", "cp1252", "big5", "shift_jis", "euc_kr", "cp1251", "utf
 _GROUPED: Sequence[tuple[Decimal, str]] = (
     (",", "."), (".", ","), (",", " "), (",", "\u00a0"), (",", "\u202f"), (".", "'"), (".", "’"), (".", " "),
 )  # fmt: skip
+_SIGN = r"[A-Z]{0,2}\p{Sc}|元|kr|zł|Kč|Ft|lei|USD|EUR|GBP|CNY|RMB|CHF|JPY|SEK|NOK|DKK|PLN|CZK|HUF|BRL|INR|AUD|CAD|HKD"
+_SPACE = r"[\s\x{a0}\x{202f}]*"
+_DIGITS = r"[-+]?\d[\d.,'’\s\x{a0}\x{202f}]*"
 
 
 def written(file: Path) -> tuple[str, str]:
@@ -116,6 +119,30 @@ def _regularity(lines: list[str], delimiter: str) -> tuple[bool, int]:
     counts = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
     alike = sum(count == counts[0] for count in counts) if counts else 0
     return bool(counts) and alike >= 0.9 * len(counts), counts[0] if counts else 0
+
+
+def currency_sign(con: duckdb.DuckDBPyConnection, sampled: str, texts: Sequence[str]) -> str:
+    """Return the sign, letters or code that most numbers with any are written with; empty where none are.
+
+    Parameters
+    ----------
+    con, sampled
+        Where the rows are, as SQL to select from.
+    texts
+        SQL for the columns that are texts.
+    """
+    if not texts:
+        return ""
+    before, after = (
+        literal(pattern) for pattern in (rf"^[-+]?{_SPACE}({_SIGN}){_SPACE}{_DIGITS}$", rf"^{_DIGITS}({_SIGN})$")
+    )
+    signs = " union all ".join(
+        f"select coalesce(nullif(regexp_extract({text}, {before}, 1), ''), regexp_extract({text}, {after}, 1)) as sign "
+        f"from {sampled}"
+        for text in texts
+    )
+    found = con.execute(f"select sign from ({signs}) where sign <> '' group by sign order by count(*) desc, sign")
+    return next((sign for (sign,) in found.fetchall()), "")
 
 
 def marks(con: duckdb.DuckDBPyConnection, sampled: str, texts: Sequence[str]) -> tuple[Decimal, str]:

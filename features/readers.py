@@ -45,6 +45,7 @@ class Raw:
     values: Mapping[str, str] = field(default_factory=dict)
     decimal: str = "."
     thousands: str = ""
+    currency_sign: str = ""
     datetime_format: str | None = None
 
 
@@ -90,6 +91,7 @@ def _raw(con: duckdb.DuckDBPyConnection, source: Source, place: str, relation: s
         values=source.values,
         decimal=source.decimal,
         thousands=source.thousands,
+        currency_sign=source.currency_sign,
         datetime_format=source.datetime_format,
     )
 

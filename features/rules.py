@@ -28,7 +28,8 @@ from features.settings_data import MAY_BE_ANONYMOUS
 _SHOWN_VALUES = 5
 _HASHES_AT_ONCE = 20_000_000
 _UNFIT: Mapping[Kind, str] = {
-    "amount": "is not a finite number of at most 14 digits before the point (see `decimal` and `thousands`)",
+    "amount": "is not a finite number of at most 14 digits before the point "
+    "(see `decimal`, `thousands`, `currency_sign`)",
     "number": "is not a finite number",
     "whole": "is not a whole number",
     "instant": "is not a date or time (write 2026-01-31 18:30:00, or give `datetime_format`)",

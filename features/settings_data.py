@@ -28,6 +28,7 @@ class Source(Settings):
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = Field(",", description="CSV only")
     decimal: Literal[".", ","] = Field(".", description="CSV only: decimal mark of numbers")
     thousands: Annotated[str, Field(max_length=1)] = Field("", description="CSV only: what groups digits by three")
+    currency_sign: str = Field("", description="CSV only: what amounts are written with, such as $ or 元; need not be")
     encoding: str = Field("utf-8", description="CSV only, e.g. gbk")
     datetime_format: str | None = Field(
         None,

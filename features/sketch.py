@@ -14,7 +14,7 @@ import duckdb
 
 from features.casting import Given, canonical
 from features.errors import InputError
-from features.file_form import Decimal, marks, written
+from features.file_form import currency_sign, marks, written
 from features.readers import Raw, identifier, read_files
 from features.schemas import Column, Kind
 from features.settings_data import Source
@@ -85,8 +85,6 @@ class Sketch:
     path: Path
     encoding: str
     delimiter: str
-    decimal: Decimal
-    thousands: str
     rows: int
     columns: tuple[Look, ...]
     raw: Raw
@@ -113,11 +111,16 @@ def sketch(con: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Sketch:
     if not rows:
         raise InputError(f"{path} has no rows")
     sampled = f"(from {table} using sample reservoir({_SAMPLE_ROWS} rows) repeatable (1))"
-    texts = [value.text for value in (_given(raw, name) for name in raw.types) if value.is_text]
-    decimal, thousands = marks(con, sampled, texts)
+    sign = currency_sign(con, sampled, [value.text for value in _texts(raw)])
+    raw = replace(raw, currency_sign=sign)
+    decimal, thousands = marks(con, sampled, [value.bare_text for value in _texts(raw)])
     raw = replace(raw, decimal=decimal, thousands=thousands)
     looks = tuple(_look(con, table, sampled, raw, name, rows) for name in raw.types)
-    return Sketch(path, encoding, delimiter, decimal, thousands, rows, looks, raw, is_csv)
+    return Sketch(path, encoding, delimiter, rows, looks, raw, is_csv)
+
+
+def _texts(raw: Raw) -> list[Given]:
+    return [value for value in (_given(raw, name) for name in raw.types) if value.is_text]
 
 
 def share_found(con: duckdb.DuckDBPyConnection, child: Raw, column: str, parent: Raw, key: str) -> float:

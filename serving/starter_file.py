@@ -52,9 +52,11 @@ def _table(
     yield f"path = {_quoted(relpath(sketch.path, folder))}"
     if sketch.is_csv:
         yield f"delimiter = {_quoted(sketch.delimiter)}"
-        yield f"decimal = {_quoted(sketch.decimal)}"
-        if sketch.thousands:
-            yield f"thousands = {_quoted(sketch.thousands)}"
+        yield f"decimal = {_quoted(sketch.raw.decimal)}"
+        if sketch.raw.thousands:
+            yield f"thousands = {_quoted(sketch.raw.thousands)}"
+        if sketch.raw.currency_sign:
+            yield f"currency_sign = {_quoted(sketch.raw.currency_sign)}"
         yield f"encoding = {_quoted(sketch.encoding)}"
     if form is not None:
         yield f"datetime_format = {_quoted(form)}"

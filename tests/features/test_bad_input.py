@@ -71,7 +71,7 @@ REFUSED: dict[str, tuple[Mapping[str, Given], list[str]]] = {
     ),
     "an amount has separators of thousands": (
         {"orders": orders(net_amount=["1,200.50", "1", "13"])},
-        ["orders.net_amount", "see `decimal` and `thousands`", "row 1: '1,200.50'"],
+        ["orders.net_amount", "see `decimal`, `thousands`, `currency_sign`", "row 1: '1,200.50'"],
     ),
     "an amount is not a number in text": (
         {"orders": orders(net_amount=["NaN", "inf", "-Infinity"])},

@@ -151,10 +151,34 @@ def test_digits_may_be_grouped_by_three(decimal: str, thousands: str, amounts: l
     assert found == [Decimal("1234.5"), Decimal("-0.5"), Decimal("1234567.25")]
 
 
+@pytest.mark.parametrize(
+    ("sign", "amounts"),
+    [
+        ("$", ["$1,234.50", "-$0.5", "$ 1,234,567.25"]),
+        ("US$", ["US$1,234.50", "US$-0.5", "1,234,567.25 US$"]),
+        ("¥", ["¥1,234.50", "¥ -0.5", "1,234,567.25"]),
+        ("元", ["1,234.50元", "-0.5 元", "1,234,567.25\u00a0元"]),
+    ],
+)
+def test_amounts_may_be_written_with_a_currency_sign(sign: str, amounts: list[str], tmp_path: Path) -> None:
+    write(tmp_path / "orders.csv", {**ORDERS, "net_amount": amounts, "is_return": ["no", "yes", "no"]})
+    source = {"path": "orders.csv", "thousands": ",", "currency_sign": sign}
+    loaded = load_tables(programme(tmp_path, orders=source), threads=1)
+    found = [amount for _, amount in rows(loaded, "orders", "order_id", "net_amount")]
+    assert found == [Decimal("1234.5"), Decimal("-0.5"), Decimal("1234567.25")]
+
+
+@pytest.mark.parametrize("amount", ["$1$", "$$1", "€5", "1$2", "$"])
+def test_any_other_sign_in_an_amount_is_refused(amount: str, tmp_path: Path) -> None:
+    write(tmp_path / "orders.csv", {**ORDERS, "net_amount": ["$1", "2", amount]})
+    with pytest.raises(InputError, match=r"orders\.net_amount is not a finite number"):
+        load_tables(programme(tmp_path, orders={"path": "orders.csv", "currency_sign": "$"}))
+
+
 @pytest.mark.parametrize("amount", ["1.23,5", "12.3456,00", "1.234.5", "1,234.5"])
 def test_digits_grouped_otherwise_are_no_number(amount: str, tmp_path: Path) -> None:
     write(tmp_path / "orders.csv", {**ORDERS, "net_amount": ["1.234,5", "2", amount]})
-    with pytest.raises(InputError, match="see `decimal` and `thousands`"):
+    with pytest.raises(InputError, match="see `decimal`, `thousands`, `currency_sign`"):
         load_tables(programme(tmp_path, orders={"path": "orders.csv", "decimal": ",", "thousands": "."}))
 
 

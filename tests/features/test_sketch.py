@@ -57,7 +57,7 @@ def test_decimal_commas_are_seen_beside_dates_with_points(tmp_path: Path) -> Non
     lines = ["Datum;Betrag;Anzahl", *(f"{day:%d.%m.%Y};{day.day},50;3" for day in DAYS)]
     found = looked_at(tmp_path, written(tmp_path, lines))
     day, amount, count = found.columns
-    assert found.decimal == ","
+    assert found.raw.decimal == ","
     assert (amount.fits["amount"], amount.has_fractions, count.has_fractions) == (1.0, True, False)
     assert day.formats == ("%d.%m.%Y",)
 
@@ -127,7 +127,29 @@ def test_the_marks_of_numbers_are_told_apart(amounts: list[str], marks: tuple[st
     (tmp_path / "sales.csv").write_text(f"order;amount\n{rows}", encoding="utf-8")
     (tmp_path / "scratch").mkdir()
     looked = sketch(duckdb.connect(), tmp_path / "sales.csv", tmp_path / "scratch")
-    assert (looked.decimal, looked.thousands) == marks
+    assert (looked.raw.decimal, looked.raw.thousands) == marks
+
+
+@pytest.mark.parametrize(
+    ("amounts", "found"),
+    [
+        (["$1,234.50", "-$12.50", "$7.00"], ("$", ".", ",")),
+        (["1.234,50 €", "12,50 €", "-7,00 €"], ("€", ",", ".")),
+        (["R$ 1.234,50", "R$ 12,50", "R$ 7,00"], ("R$", ",", ".")),
+        (["¥128.00", "¥64.50", "free"], ("¥", ".", "")),
+        (["128.00元", "64.50元", "8.00元"], ("元", ".", "")),
+        (["EUR 12.50", "EUR 7.25", "EUR 1.00"], ("EUR", ".", "")),
+        (["AB12", "AB13", "CD14"], ("", ".", "")),
+    ],
+)
+def test_a_currency_sign_is_found_where_amounts_have_one(
+    amounts: list[str], found: tuple[str, str, str], tmp_path: Path
+) -> None:
+    rows = "\n".join(f"o{n};{amount}" for n, amount in enumerate(amounts * 5))
+    (tmp_path / "sales.csv").write_text(f"order;amount\n{rows}", encoding="utf-8")
+    (tmp_path / "scratch").mkdir()
+    looked = sketch(duckdb.connect(), tmp_path / "sales.csv", tmp_path / "scratch").raw
+    assert (looked.currency_sign, looked.decimal, looked.thousands) == found
 
 
 def test_few_foreign_letters_are_read_by_the_words_they_make(tmp_path: Path) -> None:
