@@ -38,10 +38,11 @@ from serving.known import Known, decide_known
 from serving.ledger import Ledger
 from serving.lookup import Asked, Lookup, NotReadyError, Provenance, in_order, iso, utc_now
 from serving.pause import Switch, withheld
+from serving.publications import Publication
 from serving.records import DecisionRecord
 from serving.resolve import resolve_bundle, resolve_policy_table
 from serving.segments import check_personas
-from serving.store import Publication, Store
+from serving.store import Store
 from serving.why import considered, policy_segments, why
 
 __all__ = ["Answers", "NotReadyError", "open_answers"]

@@ -20,12 +20,13 @@ from serving.ledger import Ledger
 from serving.loading import not_in_future
 from serving.pause import Switch
 from serving.policy_table import PolicyTable
+from serving.publications import Publication
 from serving.published_history import PublishedHistory
 from serving.ration import Ration
 from serving.recompute import Recomputer
 from serving.records import DecisionRecord
 from serving.rows import History
-from serving.store import Publication, Store
+from serving.store import Store
 
 T = TypeVar("T")
 

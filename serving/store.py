@@ -7,15 +7,13 @@ therefore sees last week's decisions or this week's, whole, whatever happens to 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
-from pydantic import ValidationError
 from sqlalchemy.engine import Connection
 
 from features.errors import RefusedError
@@ -23,92 +21,28 @@ from features.programme import Programme
 from serving import runs
 from serving.approvals import refuse_unapproved
 from serving.bulk import load_rows, with_json
-from serving.database import METADATA, Database, StoreError, one_at_a_time, open_database, owner_of
+from serving.database import Database, one_at_a_time, open_database, owner_of
+from serving.publications import (
+    DECISIONS,
+    PUBLICATIONS,
+    PUBLISHED,
+    REMOVED,
+    STAGED,
+    TYPED,
+    Listed,
+    Publication,
+    Standing,
+    Started,
+    publication_of,
+    record_of,
+)
 from serving.ration import Ration
 from serving.records import DecisionRecord
 from serving.runs import Chunk, Pins
 
-_STAGED, _PUBLISHED, _REMOVED = "staged", "published", "removed"
 _ROWS_READ_AT_ONCE = 1_000
 _ROWS_REMOVED_AT_ONCE = 20_000
 """So that whoever else writes never waits long."""
-
-_publications = sa.Table(
-    "publications",
-    METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("owner", sa.String, nullable=False, server_default=""),
-    sa.Column("as_of", sa.Date, nullable=False),
-    sa.Column("status", sa.String(16), nullable=False),
-    sa.Column("model_version", sa.String(64), nullable=False),
-    sa.Column("policy_version", sa.String(64)),
-    sa.Column("members", sa.Integer, nullable=False, default=0),
-    sa.Column("published_at", sa.DateTime),
-    sa.Column("read_at", sa.DateTime),
-    sa.Column("ration", sa.Text),
-    sqlite_autoincrement=True,
-)
-
-_decisions = sa.Table(
-    "decisions",
-    METADATA,
-    sa.Column("publication_id", sa.ForeignKey(_publications.c.id, ondelete="CASCADE"), primary_key=True),
-    sa.Column("member_id", sa.String, primary_key=True),
-    sa.Column("tier", sa.String(16), nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("policy_segment", sa.String(64)),
-    sa.Column("assigned_incentive", sa.String(64)),
-    sa.Column("churn_probability", sa.Float, nullable=False),
-    sa.Column("value_at_stake", sa.Float, nullable=False),
-    sa.Column("record", sa.JSON, nullable=False),
-)
-
-_TYPED = [column.name for column in _decisions.columns if column.name not in ("publication_id", "record")]
-
-
-@dataclass(frozen=True)
-class Started:
-    """A publication under way, and the chunks of it that are done, by number."""
-
-    publication_id: int
-    done: Mapping[int, Chunk]
-
-
-@dataclass(frozen=True)
-class Publication:
-    """One as_of's decisions, whole; ``read_at`` is when the tables behind them were read. Instants are naive UTC.
-
-    ``ration`` is what set-up costs and a budget left of the policy; None where they took nothing.
-    """
-
-    as_of: date
-    model_version: str
-    policy_version: str | None
-    members: int
-    published_at: datetime
-    read_at: datetime
-    ration: Ration | None = None
-
-
-@dataclass(frozen=True)
-class Listed:
-    """What a list says of a member; churn probability and value at stake as published."""
-
-    member_id: str
-    tier: str
-    state: str
-    churn_probability: float
-    value_at_stake: float
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A publication, its members, and when its send list was released (naive UTC), if it was."""
-
-    publication_id: int
-    as_of: date
-    members: int
-    released_at: datetime | None
 
 
 class Store:
@@ -151,32 +85,32 @@ class Store:
             If the send list of that date is released.
         """
         with self._deciding() as connection:
-            if runs.is_released(connection, self._ids(_PUBLISHED).where(_publications.c.as_of == as_of)):
+            if runs.is_released(connection, self._ids(PUBLISHED).where(PUBLICATIONS.c.as_of == as_of)):
                 raise RefusedError(f"the send list of {as_of} is released, so its decisions stand as they are")
-            found = runs.unfinished(connection, self._ids(_STAGED, _PUBLISHED), pins)
+            found = runs.unfinished(connection, self._ids(STAGED, PUBLISHED), pins)
             if found is not None:
                 return Started(found, runs.chunks_done(connection, found))
-            connection.execute(sa.update(_publications).where(self._own(_STAGED)).values(status=_REMOVED))
-            insert = sa.insert(_publications).values(
+            connection.execute(sa.update(PUBLICATIONS).where(self._own(STAGED)).values(status=REMOVED))
+            insert = sa.insert(PUBLICATIONS).values(
                 owner=self._owner,
                 as_of=as_of,
-                status=_STAGED,
+                status=STAGED,
                 model_version=model_version,
                 policy_version=policy_version,
                 read_at=read_at or datetime.now(UTC).replace(tzinfo=None),
                 ration=ration.model_dump_json() if ration else None,
             )
-            publication_id: int = connection.execute(insert.returning(_publications.c.id)).scalar_one()
+            publication_id: int = connection.execute(insert.returning(PUBLICATIONS.c.id)).scalar_one()
             runs.begin(connection, publication_id, pins)
         self.clear()
         return Started(publication_id, {})
 
     def add(self, publication_id: int, decisions: pa.Table, chunk: Chunk) -> None:
         """Add a chunk's decisions to a staged publication, and to the ledger of runs that it is done."""
-        rows = [(publication_id, *row) for row in with_json(decisions, _TYPED)]
+        rows = [(publication_id, *row) for row in with_json(decisions, TYPED)]
         with self._database.writing() as connection:
             _refuse_unless_staged(connection, publication_id)
-            load_rows(connection, _decisions, ["publication_id", *_TYPED, "record"], rows)
+            load_rows(connection, DECISIONS, ["publication_id", *TYPED, "record"], rows)
             runs.enter(connection, publication_id, chunk)
 
     def publish(self, publication_id: int) -> Publication:
@@ -187,31 +121,31 @@ class Store:
         RefusedError
             If another run has begun since and taken this one's place.
         """
-        this = _publications.c.id == publication_id
+        this = PUBLICATIONS.c.id == publication_id
         with self._deciding() as connection:
-            published = connection.execute(sa.select(_publications).where(this, self._own(_PUBLISHED))).mappings()
+            published = connection.execute(sa.select(PUBLICATIONS).where(this, self._own(PUBLISHED))).mappings()
             if found := published.one_or_none():
-                return _publication(found)
+                return publication_of(found)
             _refuse_unless_staged(connection, publication_id)
-            count = sa.select(sa.func.count()).where(_decisions.c.publication_id == publication_id).scalar_subquery()
-            as_of = sa.select(_publications.c.as_of).where(this).scalar_subquery()
-            earlier = sa.update(_publications).where(_publications.c.as_of == as_of, self._own(_PUBLISHED))
-            connection.execute(earlier.values(status=_REMOVED))
+            count = sa.select(sa.func.count()).where(DECISIONS.c.publication_id == publication_id).scalar_subquery()
+            as_of = sa.select(PUBLICATIONS.c.as_of).where(this).scalar_subquery()
+            earlier = sa.update(PUBLICATIONS).where(PUBLICATIONS.c.as_of == as_of, self._own(PUBLISHED))
+            connection.execute(earlier.values(status=REMOVED))
             connection.execute(
-                sa.update(_publications)
+                sa.update(PUBLICATIONS)
                 .where(this)
-                .values(status=_PUBLISHED, members=count, published_at=datetime.now(UTC).replace(tzinfo=None))
+                .values(status=PUBLISHED, members=count, published_at=datetime.now(UTC).replace(tzinfo=None))
             )
-            return _publication(connection.execute(sa.select(_publications).where(this)).mappings().one())
+            return publication_of(connection.execute(sa.select(PUBLICATIONS).where(this)).mappings().one())
 
     def finish(self, publication_id: int, *, keep: int) -> None:
         """Enter that a run has nothing left to do; keep the latest publications and clear away what nobody reads."""
         with self._deciding() as connection:
             runs.finish(connection, publication_id)
-            latest = self._ids(_PUBLISHED).order_by(_publications.c.as_of.desc(), _publications.c.id.desc())
+            latest = self._ids(PUBLISHED).order_by(PUBLICATIONS.c.as_of.desc(), PUBLICATIONS.c.id.desc())
             kept = connection.execute(latest.limit(keep)).scalars().all()
-            superseded = self._own(_PUBLISHED) & _publications.c.id.not_in(kept)
-            connection.execute(sa.update(_publications).where(superseded).values(status=_REMOVED))
+            superseded = self._own(PUBLISHED) & PUBLICATIONS.c.id.not_in(kept)
+            connection.execute(sa.update(PUBLICATIONS).where(superseded).values(status=REMOVED))
         self.clear()
 
     def release(self, as_of: date, *, needs_approval: bool = False) -> int:
@@ -238,47 +172,47 @@ class Store:
 
     def assigned(self, publication_id: int) -> Iterator[dict[str, Any]]:
         """Yield the decisions, as mappings, by which anything was assigned, control too; in order of member_id."""
-        record = _decisions.c.record
-        chosen = (_decisions.c.publication_id == publication_id) & record["assigned_by"].as_string().is_not(None)
+        record = DECISIONS.c.record
+        chosen = (DECISIONS.c.publication_id == publication_id) & record["assigned_by"].as_string().is_not(None)
         with self._database.reading() as connection:
-            rows = connection.execute(sa.select(record).where(chosen).order_by(_decisions.c.member_id))
+            rows = connection.execute(sa.select(record).where(chosen).order_by(DECISIONS.c.member_id))
             yield from rows.yield_per(_ROWS_READ_AT_ONCE).scalars()
 
     def discard(self, publication_id: int) -> None:
         """Remove a staged publication."""
-        staged = (_publications.c.id == publication_id) & self._own(_STAGED)
+        staged = (PUBLICATIONS.c.id == publication_id) & self._own(STAGED)
         with self._deciding() as connection:
-            connection.execute(sa.update(_publications).where(staged).values(status=_REMOVED))
+            connection.execute(sa.update(PUBLICATIONS).where(staged).values(status=REMOVED))
         self.clear()
 
     def clear(self) -> None:
         """Delete what was removed, a part at a time."""
-        removed = self._ids(_REMOVED).limit(1)
+        removed = self._ids(REMOVED).limit(1)
         while True:
             with self._database.writing() as connection:
                 of_one = connection.execute(removed).scalar_one_or_none()
                 if of_one is None:
                     return
-                own = _decisions.c.publication_id == of_one
-                some = sa.select(_decisions.c.member_id).where(own).limit(_ROWS_REMOVED_AT_ONCE)
-                deleted = connection.execute(sa.delete(_decisions).where(own, _decisions.c.member_id.in_(some)))
+                own = DECISIONS.c.publication_id == of_one
+                some = sa.select(DECISIONS.c.member_id).where(own).limit(_ROWS_REMOVED_AT_ONCE)
+                deleted = connection.execute(sa.delete(DECISIONS).where(own, DECISIONS.c.member_id.in_(some)))
                 if deleted.rowcount < _ROWS_REMOVED_AT_ONCE:
-                    connection.execute(sa.delete(_publications).where(_publications.c.id == of_one))
+                    connection.execute(sa.delete(PUBLICATIONS).where(PUBLICATIONS.c.id == of_one))
 
     def current(self) -> Publication | None:
         """Return the publication that is answered from; None before the first."""
         with self._database.reading() as connection:
-            found = connection.execute(self._latest(_publications)).mappings().one_or_none()
-        return None if found is None else _publication(found)
+            found = connection.execute(self._latest(PUBLICATIONS)).mappings().one_or_none()
+        return None if found is None else publication_of(found)
 
     def read(self, member_ids: Sequence[str]) -> tuple[Publication | None, dict[str, DecisionRecord]]:
         """Return the current publication and its decisions of those members it knows, from one moment."""
-        publication, latest = _publications, self._latest(_publications.c.id).scalar_subquery()
+        publication, latest = PUBLICATIONS, self._latest(PUBLICATIONS.c.id).scalar_subquery()
         query = (
-            sa.select(publication, _decisions.c.record)
+            sa.select(publication, DECISIONS.c.record)
             .join(
-                _decisions,
-                (_decisions.c.publication_id == publication.c.id) & _decisions.c.member_id.in_(set(member_ids)),
+                DECISIONS,
+                (DECISIONS.c.publication_id == publication.c.id) & DECISIONS.c.member_id.in_(set(member_ids)),
                 isouter=True,
             )
             .where(publication.c.id == latest)
@@ -287,8 +221,8 @@ class Store:
             rows = connection.execute(query).mappings().all()
         if not rows:
             return None, {}
-        records = [_record(row["record"]) for row in rows if row["record"] is not None]
-        return _publication(rows[0]), {record.member_id: record for record in records}
+        records = [record_of(row["record"]) for row in rows if row["record"] is not None]
+        return publication_of(rows[0]), {record.member_id: record for record in records}
 
     @contextmanager
     def _deciding(self) -> Iterator[Connection]:
@@ -309,13 +243,13 @@ class Store:
         limit
             How many at most.
         """
-        columns = (_decisions.c[name] for name in Listed.__dataclass_fields__)
-        name = _decisions.c.member_id
+        columns = (DECISIONS.c[name] for name in Listed.__dataclass_fields__)
+        name = DECISIONS.c.member_id
         with self._database.reading() as connection:
             if connection.dialect.name == "postgresql":
                 name = name.collate("C")  # type: ignore[assignment]
             query = sa.select(*columns).where(
-                _decisions.c.publication_id == self._latest(_publications.c.id).scalar_subquery(),
+                DECISIONS.c.publication_id == self._latest(PUBLICATIONS.c.id).scalar_subquery(),
                 name >= beginning,
                 name < beginning + chr(sys.maxunicode),
                 name > after,
@@ -323,21 +257,21 @@ class Store:
             return [Listed(*row) for row in connection.execute(query.order_by(name).limit(limit))]
 
     def _standing(self, connection: Connection, as_of: date | None) -> Standing | None:
-        columns = _publications.c.id, _publications.c.as_of, _publications.c.members, runs.RUNS.c.released_at
-        query = self._latest(*columns).join_from(_publications, runs.RUNS, isouter=True)
-        of_date = query if as_of is None else query.where(_publications.c.as_of == as_of)
+        columns = PUBLICATIONS.c.id, PUBLICATIONS.c.as_of, PUBLICATIONS.c.members, runs.RUNS.c.released_at
+        query = self._latest(*columns).join_from(PUBLICATIONS, runs.RUNS, isouter=True)
+        of_date = query if as_of is None else query.where(PUBLICATIONS.c.as_of == as_of)
         row = connection.execute(of_date).one_or_none()
         return None if row is None else Standing(*row)
 
     def _latest(self, *columns: Any) -> sa.Select:
-        published = sa.select(*columns).where(self._own(_PUBLISHED))
-        return published.order_by(_publications.c.as_of.desc(), _publications.c.id.desc()).limit(1)
+        published = sa.select(*columns).where(self._own(PUBLISHED))
+        return published.order_by(PUBLICATIONS.c.as_of.desc(), PUBLICATIONS.c.id.desc()).limit(1)
 
     def _ids(self, *statuses: str) -> sa.Select:
-        return sa.select(_publications.c.id).where(sa.or_(*map(self._own, statuses)))
+        return sa.select(PUBLICATIONS.c.id).where(sa.or_(*map(self._own, statuses)))
 
     def _own(self, status: str) -> sa.ColumnElement[bool]:
-        return (_publications.c.owner == self._owner) & (_publications.c.status == status)
+        return (PUBLICATIONS.c.owner == self._owner) & (PUBLICATIONS.c.status == status)
 
 
 def open_store(programme: Programme) -> Store:
@@ -347,27 +281,6 @@ def open_store(programme: Programme) -> Store:
 
 def _refuse_unless_staged(connection: Connection, publication_id: int) -> None:
     """Refuse to go on with a publication another run has removed; holds its row until the transaction ends."""
-    own = (_publications.c.id == publication_id) & (_publications.c.status == _STAGED)
-    if connection.execute(sa.update(_publications).where(own).values(status=_STAGED)).rowcount != 1:
+    own = (PUBLICATIONS.c.id == publication_id) & (PUBLICATIONS.c.status == STAGED)
+    if connection.execute(sa.update(PUBLICATIONS).where(own).values(status=STAGED)).rowcount != 1:
         raise RefusedError("another run began after this one and took its place; the earlier publication stands")
-
-
-def _record(content: Any) -> DecisionRecord:
-    try:
-        return DecisionRecord.model_validate(content)
-    except ValidationError as error:
-        raise StoreError(
-            "the published decisions are laid out as by another version of winback; run `winback score` again"
-        ) from error
-
-
-def _publication(row: Any) -> Publication:
-    return Publication(
-        as_of=row["as_of"],
-        model_version=row["model_version"],
-        policy_version=row["policy_version"],
-        members=row["members"],
-        published_at=row["published_at"],
-        read_at=row["read_at"] or row["published_at"],
-        ration=Ration.model_validate_json(row["ration"]) if row["ration"] else None,
-    )

@@ -11,8 +11,8 @@ from features.programme import Programme
 from serving.answers import NotReadyError
 from serving.approvals import What
 from serving.console_pages.visit import HEADERS, Page, Visit, go, refusal
+from serving.publications import Standing
 from serving.release import release as release_list
-from serving.store import Standing
 from serving.summary import RunSummary
 
 ENTRIES: Final = 20

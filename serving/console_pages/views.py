@@ -24,9 +24,9 @@ from serving.explanations import Explanation, explain_known
 from serving.known import decide_known
 from serving.ledger_writing import catch_up
 from serving.lookup import utc_now
+from serving.publications import Listed
 from serving.records import DecisionRecord
 from serving.segments import POLICY_SEGMENTS
-from serving.store import Listed
 
 ALERTS = 20
 MAX_WHY = 200

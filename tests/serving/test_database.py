@@ -51,7 +51,7 @@ def rows(folder: Path, query: str) -> list:
 
 
 def test_migrations_lead_to_the_tables_declared(tmp_path):
-    assert "serving.store" in with_tables()
+    assert "serving.publications" in with_tables()
     for module in with_tables():
         importlib.import_module(module)
     with closing(Database(URL, tmp_path)) as database, database.reading() as connection:

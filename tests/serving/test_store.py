@@ -14,7 +14,8 @@ from builders import chunk, decision, decisions_table
 from features.errors import RefusedError
 from features.programme import parse_programme
 from serving.database import Database, StoreError
-from serving.store import Publication, Started, Store, open_store
+from serving.publications import Publication, Started
+from serving.store import Store, open_store
 
 MONDAY, NEXT_MONDAY = date(2026, 1, 5), date(2026, 1, 12)
 CALLS = itertools.count()

@@ -36,8 +36,9 @@ from serving.ledger import Budget, Entry, Ledger
 from serving.ledger_contracts import NewEvent
 from serving.ledger_writing import watch, write_activity
 from serving.loading import load
+from serving.publications import Publication
 from serving.resolve import policy_file
-from serving.store import Publication, Store, open_store
+from serving.store import Store, open_store
 
 pytestmark = pytest.mark.system
 
