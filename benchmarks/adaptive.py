@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from choice_rules import oracle, recorded, value_of
-from interval_coverage import coverage_records, covered
+from interval_coverage import coverage_records, covered, is_anything_shown
 from offer_logs import AS_OF, COSTS, COVARIATES, MONDAY, Base, Truth, draw_truth, programme, respond
 from scipy.stats import binomtest
 from seeds import Measured, Part, Record
@@ -130,7 +130,7 @@ def adaptive_part(weekly: int, seeds: int) -> Part:
         truth, settings = draw_truth(rng), programme(seed=str(seed), exploration_share=EXPLORATION)
         lived = live(rng, truth, settings, weekly)
         policy = effects_of_log(OfferLog(lived.log, "propensity", 0, (), COVARIATES), settings, AS_OF)
-        return {**covered(policy, truth), **forgone(lived, truth, settings)}
+        return {**covered(policy, truth, settings), **forgone(lived, truth, settings)}
 
     def summarise(seen: Sequence[Measured]) -> list[Record]:
         ours, committed, deepest = (
@@ -158,9 +158,9 @@ def adaptive_nulls_part(weekly: int, seeds: int) -> Part:
         lived = live(rng, truth, settings, weekly)
         policy = effects_of_log(OfferLog(lived.log, "propensity", 0, ()), settings, AS_OF)
         return {
-            "shown": any(effect.recall.simultaneous_low > 0 for effect in policy.effects),
+            "shown": is_anything_shown(policy, settings),
             "ever": any(any(advised.values()) for advised in lived.advised),
-            **covered(policy, truth),
+            **covered(policy, truth, settings),
         }
 
     def summarise(seen: Sequence[Measured]) -> list[Record]:

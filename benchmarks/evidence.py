@@ -25,7 +25,10 @@ from serving.console import rows_table
 
 RESULTS = ROOT / "benchmarks" / "results" / "evidence.json"
 MEASURED_WITH = (
-    *(f"training/{name}.py" for name in ("contrast", "effects", "multiplicity", "prognosis", "segment_log")),
+    *(
+        f"training/{name}.py"
+        for name in ("comparisons", "contrast", "effects", "multiplicity", "prognosis", "segment_log")
+    ),
     *(f"benchmarks/{name}.py" for name in ("choice_rules", "interval_coverage", "offer_logs")),
 )
 """What all measurements depend on, beside the code of their part."""
@@ -42,7 +45,7 @@ def parts() -> list[Part]:
         confounded_part(50_000, 20),
         alike_part(200_000, 20),
         adaptive_part(8_000, 20),
-        adaptive_nulls_part(1_500, 100),
+        adaptive_nulls_part(1_500, 400),
         *(bets_part(offers, 20) for offers in (5_000, 20_000, 50_000)),
         *([peer_part(50_000, 3)] if PYTHON.exists() else []),
         *([hillstrom_part(Path(data) / "hillstrom.parquet")] if data else []),

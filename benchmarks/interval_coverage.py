@@ -12,6 +12,7 @@ from offer_logs import AS_OF, COSTS, Truth, draw_log, draw_truth, programme, ran
 from scipy.stats import binomtest
 from seeds import Measured, Part, Record
 
+from features.programme import Programme
 from serving.policy_table import PolicyTable
 from serving.segments import POLICY_SEGMENTS
 from training.effects import effects_frame, effects_of_log
@@ -22,13 +23,27 @@ ALIKE = 0.04
 LARGE = 1_000_000
 
 
-def covered(policy: PolicyTable, truth: Truth) -> Measured:
+def has_enough(policy: PolicyTable, settings: Programme) -> np.ndarray:
+    """Tell which effects have offers enough to be evidence: of others nothing is said at once."""
+    least = settings.guardrails.min_treated, settings.guardrails.min_control
+    sizes = np.array([(effect.n_treated, effect.n_control) for effect in policy.effects])
+    return np.asarray((sizes >= least).all(axis=1))
+
+
+def is_anything_shown(policy: PolicyTable, settings: Programme) -> bool:
+    """Tell whether any effect on recall is shown to be above zero."""
+    lows = np.array([effect.recall.simultaneous_low for effect in policy.effects])
+    return bool((has_enough(policy, settings) & (lows > 0)).any())
+
+
+def covered(policy: PolicyTable, truth: Truth, settings: Programme) -> Measured:
     """Count pointwise intervals that hold the truth, effects found, and whether all that is said at once is true."""
     frame = effects_frame(policy)
     rows = frame["policy_segment"].map(POLICY_SEGMENTS.index), frame["incentive_id"].map(list(COSTS).index)
     recall, net = truth.recall[rows], truth.net[rows]
-    found = frame["recall_simultaneous_low"].to_numpy() > 0
-    at_once = _inside(frame, "recall", recall, "simultaneous_") | (found & (recall > 0))
+    enough = has_enough(policy, settings)
+    found = enough & (frame["recall_simultaneous_low"].to_numpy() > 0)
+    at_once = ~enough | _inside(frame, "recall", recall, "simultaneous_") | (found & (recall > 0))
     return {
         "intervals": len(frame),
         "recall": int(_inside(frame, "recall", recall, "").sum()),
@@ -88,7 +103,7 @@ def choices_part(offers: int, seeds: int) -> Part:
         policy = effects_of_log(log, settings, AS_OF)
         chosen = {segment: choice.incentive_id for segment, choice in policy.choices.items()}
         return {
-            **covered(policy, truth),
+            **covered(policy, truth, settings),
             "cheapest": judged(truth, cheapest_of(policy, settings), settings),
             "upgraded": judged(truth, chosen, settings, upgrades=True),
             "reference": judged(truth, reference(log, settings), settings),
@@ -121,7 +136,7 @@ def nulls_part(offers: int, seeds: int) -> Part:
         log = draw_log(rng, draw_truth(rng, null=True), offers)
         policy = effects_of_log(OfferLog(log.offers, log.evidence, 0, ()), settings, AS_OF)
         return {
-            "shown": any(effect.recall.simultaneous_low > 0 for effect in policy.effects),
+            "shown": is_anything_shown(policy, settings),
             "chosen": any(choice.incentive_id for choice in policy.choices.values()),
         }
 
@@ -156,7 +171,7 @@ def confounded_part(offers: int, seeds: int) -> Part:
         unlogged = OfferLog(log.offers.drop(columns="propensity"), "observational", 0, (), log.covariates)
         judged_as = effects_of_log(unlogged, settings, AS_OF)
         return {
-            **covered(logged, truth),
+            **covered(logged, truth, settings),
             "adjusted_bias": _bias(judged_as, truth),
             "naive_bias": _naive_bias(log.offers, truth),
             "sent_unlogged": sum(choice.incentive_id is not None for choice in judged_as.choices.values()),

@@ -1,4 +1,4 @@
-"""The difference between two arms of an offer log: adjusted means, errors clustered by member, score intervals."""
+"""The difference between two arms of an offer log: adjusted means, errors clustered by member, intervals for shares."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.special import betaincinv, stdtrit
+from scipy.stats import norm
 
 SMALLEST_SE: Final = 1e-12
 
@@ -40,6 +42,18 @@ class Arm:
         shares = self.weights / self.weights.sum() * np.sqrt(n / (n - 1))
         moves = shares[:, None] * (self.outcomes - self.mean)
         return _by_member(self.members, moves, members)
+
+    def equal_size(self, outcome: int, variance: float) -> float:
+        """How many equally weighted offers would make a share this sure, its variance being as given.
+
+        Heavy offers few of which were followed by an order make a share low and its error look small at once, so that
+        bad luck of control would pass for a sure effect. What offers vary by is therefore at most what they do weighted
+        by squares, as errors weigh them. With equal weights it is the same.
+        """
+        share, squares = float(self.mean[outcome]), self.weights**2
+        off = self.outcomes[:, outcome] - np.average(self.outcomes[:, outcome], weights=self.weights)
+        varies = min(share * (1 - share), float(squares @ off**2 / squares.sum()))
+        return varies / variance if varies > 0 and variance > 0 else self.effective_size
 
     @property
     def effective_size(self) -> float:
@@ -120,21 +134,30 @@ class Contrast:
         """Mean of each outcome without treatment."""
         return self.arms[1].mean
 
-    def normal_interval(self, outcome: int, z: float) -> tuple[float, float]:
-        """Interval of so many standard errors to either side."""
-        centre, reach = float(self.difference[outcome]), z * float(self.se[outcome])
+    def mean_interval(self, outcome: int, z: float) -> tuple[float, float]:
+        """Interval for a difference of means, as sure as so many standard errors are of normal estimates.
+
+        Student's, with as many degrees of freedom as the standard error itself is sure of (Satterthwaite, 1946): money
+        of a few orders is heavy-tailed, and so is what is known of its spread.
+        """
+        moves = self.influence[:, outcome] ** 2
+        unsure = float((moves**2).sum() - moves.sum() ** 2 / max(np.count_nonzero(moves), 1))
+        degrees = 2 * float(moves.sum()) ** 2 / unsure if unsure > 0 else np.inf
+        reach = -float(stdtrit(degrees, norm.sf(z))) * float(self.se[outcome])
+        centre = float(self.difference[outcome])
         return centre - reach, centre + reach
 
     def share_interval(self, outcome: int, z: float) -> tuple[float, float]:
-        """Interval for a difference of shares: Wilson's for either arm, joined as Newcombe (1998) does.
+        """Interval for a difference of shares: Jeffreys' for either arm, joined as Newcombe (1998) joins Wilson's.
 
         Unlike standard errors it does not collapse where an arm has hardly any events, which is where a false effect
-        would be declared. Zou and Donner's (2008) term takes account of members who are in both arms.
+        would be declared, and either bound errs as often as it should (Brown, Cai and DasGupta, 2001). Zou and Donner's
+        (2008) term takes account of members who are in both arms.
         """
-        shares = [float(arm.mean[outcome]) for arm in self.arms]
+        shares = [float(np.clip(arm.mean[outcome], 0, 1)) for arm in self.arms]
         variances = [float(variance[outcome]) for variance in self._variances]
         bounds = [
-            _wilson(share, share * (1 - share) / variance if variance > 0 else arm.effective_size, z)
+            _equal_tailed(share, arm.equal_size(outcome, variance), z)
             for share, variance, arm in zip(shares, variances, self.arms, strict=True)
         ]
         scale = np.sqrt(variances[0] * variances[1])
@@ -142,7 +165,8 @@ class Contrast:
         (treated, control), ((low, high), (control_low, control_high)) = shares, bounds
         down = _joined(treated - low, control_high - control, correlation)
         up = _joined(high - treated, control - control_low, correlation)
-        return treated - control - down, treated - control + up
+        centre = float(self.difference[outcome])
+        return centre - down, centre + up
 
 
 class Combined(Contrast):
@@ -188,8 +212,8 @@ def _joined(one: float, other: float, correlation: float) -> float:
     return float(np.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0)))
 
 
-def _wilson(share: float, size: float, z: float) -> tuple[float, float]:
-    shrink = 1 + z**2 / size
-    centre = (share + z**2 / (2 * size)) / shrink
-    reach = z / shrink * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
-    return centre - reach, centre + reach
+def _equal_tailed(share: float, size: float, z: float) -> tuple[float, float]:
+    """Jeffreys' interval for a share among so many offers: either bound errs as often as the other, far out too."""
+    events, tail = share * size, norm.sf(z)
+    low, high = betaincinv(events + 0.5, size - events + 0.5, [tail, 1 - tail])
+    return min(float(low), share), max(float(high), share)

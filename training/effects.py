@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
 from typing import Final
@@ -15,14 +14,13 @@ from scipy.stats import norm
 from features.programme import Programme
 from features.schemas import Tables
 from features.settings_incentives import Guardrails
-from serving.incentives import offered_in
 from serving.measure import losers
 from serving.policy import cheapest_effective, effective_by_cost, judge, needed_sample
 from serving.policy_table import Advantage, Effect, Estimate, Evidence, PolicyTable
 from serving.segments import POLICY_SEGMENTS
+from training.comparisons import RECALL, Comparison, compare, disagreements, family, tested
 from training.contrast import Contrast
-from training.depth import chains
-from training.multiplicity import interval_z, step_down
+from training.multiplicity import interval_z
 from training.offer_log import OfferLog, read_offer_log
 from training.pooling import with_pooled
 from training.prognosis import foresee
@@ -31,41 +29,13 @@ from training.segment_log import FORESEEN, OUTCOMES, SegmentEvidence, SegmentLog
 from training.sensitivity import unseen_strength
 from training.trials import read_trials
 
-RECALL, NET = OUTCOMES.index("recall"), OUTCOMES.index("net")
+NET: Final = OUTCOMES.index("net")
 WEAKEST_FIRST: Final[tuple[Evidence, ...]] = ("observational", "propensity", "randomised")
 FORESEEABLE: Final = 2_000
 """Fewer offers than this are compared as they are: nothing can be learnt of what was foreseeable."""
-APART_Z: Final = 5.0
-"""Adjusted and plain estimates estimate the same; beyond so many standard errors of their difference, a warning."""
-NEGLIGIBLE: Final = 1e-6
 UNKNOWN: Final = Estimate(
     value=np.nan, se=np.nan, low=np.nan, high=np.nan, simultaneous_low=np.nan, simultaneous_high=np.nan
 )
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """An incentive against control in one policy segment.
-
-    ``separation`` is how many standard errors the detectable effect is, as far as sizes and the segment's recall alone
-    tell; ``plain`` is the contrast without adjustment, where there is any; ``recalls`` tells whether the step-down test
-    puts the effect on recall above the floor.
-    """
-
-    segment: str
-    incentive_id: str
-    n_treated: int
-    n_control: int
-    cost_per_member: float
-    redemption_rate: float
-    separation: float
-    contrast: Contrast | None
-    plain: Contrast | None
-    recalls: bool = False
-
-    def is_large(self, guardrails: Guardrails) -> bool:
-        """Whether there are offers enough to be any evidence."""
-        return self.n_treated >= guardrails.min_treated and self.n_control >= guardrails.min_control
 
 
 def estimate_effects(tables: Tables, programme: Programme, as_of: datetime) -> PolicyTable:
@@ -102,16 +72,17 @@ def effects_of_logs(given: Sequence[OfferLog], programme: Programme, as_of: date
 
     Treated offers of a segment are compared with its control offers of the same weeks, weighted by one over the
     propensity and adjusted for what was foreseeable (cross-fitted AIPW). Offers of a member count together in standard
-    errors. Recall gets score intervals, margin and net value normal ones. What is said of all comparisons with enough
-    offers holds at once: see :mod:`training.multiplicity`.
+    errors. Recall gets intervals for shares, margin and net value those for means. What is said of all comparisons
+    tested holds at once: see :mod:`training.multiplicity`.
     """
     guardrails = programme.guardrails
     logs = _comparable(given, guardrails)
     evidence = _evidence(logs)
     segments = _segments(logs, programme)
-    compared = _tested(_comparisons(segments, programme), programme)
-    comparisons = sum(one.is_large(guardrails) for one in compared)
-    reaches = (float(norm.ppf((1 + guardrails.confidence) / 2)), interval_z(comparisons, guardrails.confidence))
+    comparisons = compare(segments, programme)
+    separations = family(comparisons, evidence, guardrails)
+    compared = tested(comparisons, separations, programme)
+    reaches = (float(norm.ppf((1 + guardrails.confidence) / 2)), interval_z(len(separations), guardrails.confidence))
     estimated = [_effect(one, reaches, evidence, guardrails) for one in compared]
     effects = with_pooled(estimated, segments, evidence, programme)
     advantages = _advantages(effects, segments, programme, reaches)
@@ -124,7 +95,7 @@ def effects_of_logs(given: Sequence[OfferLog], programme: Programme, as_of: date
         confidence=guardrails.confidence,
         offers=sum(len(log.offers) for log in logs),
         maturing=sum(log.maturing for log in given),
-        warnings=(*(warning for log in given for warning in log.warnings), *_disagreements(compared)),
+        warnings=(*(warning for log in given for warning in log.warnings), *disagreements(compared)),
         effects=tuple(effects),
         advantages=advantages,
         choices={
@@ -190,48 +161,6 @@ def _adjustable(offers: pd.DataFrame, log: OfferLog, programme: Programme) -> pd
     return adjustable.join(chances).assign(weight=1 / np.maximum(own, OVERLAP))
 
 
-def _comparisons(segments: dict[str, SegmentEvidence], programme: Programme) -> list[Comparison]:
-    return [
-        _comparison(name, segment, arm.id, programme.guardrails)
-        for name, segment in segments.items()
-        for arm in programme.arms
-        if offered_in(arm, name)
-    ]
-
-
-def _comparison(name: str, segment: SegmentEvidence, incentive_id: str, guardrails: Guardrails) -> Comparison:
-    n_treated, n_control = segment.sizes(incentive_id, guardrails.control_id)
-    cost, redeemed = segment.spending(incentive_id, guardrails.control_id)
-    error = np.sqrt(segment.recall_variance() * (1 / max(n_treated, 1) + 1 / max(n_control, 1)))
-    return Comparison(
-        segment=name,
-        incentive_id=incentive_id,
-        n_treated=n_treated,
-        n_control=n_control,
-        cost_per_member=cost,
-        redemption_rate=redeemed,
-        separation=guardrails.detectable_recall / error if error > 0 else 0.0,
-        contrast=segment.contrast(incentive_id, guardrails.control_id),
-        plain=segment.contrast(incentive_id, guardrails.control_id, adjusted=False) if segment.adjusts else None,
-    )
-
-
-def _tested(compared: list[Comparison], programme: Programme) -> list[Comparison]:
-    """Test the effects on recall of all comparisons with enough offers, in steps."""
-    guardrails = programme.guardrails
-    family = [(number, one, one.contrast) for number, one in enumerate(compared) if one.is_large(guardrails)]
-
-    def is_above_floor(member: int, z: float) -> bool:
-        contrast = family[member][2]
-        return contrast is not None and contrast.share_interval(RECALL, z)[0] > guardrails.recall_floor
-
-    separations = np.array([one.separation for _, one, _ in family])
-    rungs = [(one.segment, one.incentive_id) for _, one, _ in family]
-    found = step_down(separations, is_above_floor, guardrails.confidence, chains(rungs, programme))
-    recalling = {number for (number, *_), is_found in zip(family, found, strict=True) if is_found}
-    return [replace(one, recalls=number in recalling) for number, one in enumerate(compared)]
-
-
 def _effect(compared: Comparison, reaches: tuple[float, float], evidence: Evidence, guardrails: Guardrails) -> Effect:
     recall, margin, net = _estimates(compared.contrast, reaches)
     if compared.recalls and recall.simultaneous_low <= guardrails.recall_floor:
@@ -282,7 +211,7 @@ def _estimates(contrast: Contrast | None, reaches: tuple[float, float]) -> list[
 
 
 def _estimate(contrast: Contrast, outcome: int, reaches: tuple[float, float]) -> Estimate:
-    interval = contrast.share_interval if outcome == RECALL else contrast.normal_interval
+    interval = contrast.share_interval if outcome == RECALL else contrast.mean_interval
     (low, high), (simultaneous_low, simultaneous_high) = (interval(outcome, z) for z in reaches)
     return Estimate(
         value=float(contrast.difference[outcome]),
@@ -309,24 +238,3 @@ def _advantages(
                     Advantage(policy_segment=name, incentive_id=dearer.incentive_id, over=cheaper.incentive_id, net=net)
                 )
     return tuple(advantages)
-
-
-def _disagreements(compared: list[Comparison]) -> list[str]:
-    """Tell where adjusted and plain estimates of recall differ beyond chance: covariates or propensities are wrong."""
-    apart = [
-        f"{one.segment}, {one.incentive_id}"
-        for one in compared
-        if one.contrast and one.plain and _differ(one.contrast, one.plain)
-    ]
-    if not apart:
-        return []
-    return [
-        f"in {len(apart)} of {len(compared)} comparisons adjusted and plain estimates differ beyond chance, as in "
-        f"{apart[0]}: the logged propensities do not fit who was treated"
-    ]
-
-
-def _differ(adjusted: Contrast, plain: Contrast) -> bool:
-    moves = adjusted.influence[:, RECALL] - plain.influence[:, RECALL]
-    gap = abs(adjusted.difference[RECALL] - plain.difference[RECALL])
-    return bool(gap > APART_Z * np.sqrt((moves**2).sum()) + NEGLIGIBLE)

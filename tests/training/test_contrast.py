@@ -29,10 +29,23 @@ def test_with_equal_weights_it_is_the_difference_in_means_with_welchs_standard_e
     contrast = Contrast(arm(treated), arm(control, first=50))
     assert contrast.difference[0] == pytest.approx(treated.mean() - control.mean())
     assert contrast.se[0] == pytest.approx(np.sqrt(treated.var(ddof=1) / 50 + control.var(ddof=1) / 80))
-    low, high = contrast.normal_interval(0, 2.0)
-    assert (low, high) == pytest.approx(
-        (contrast.difference[0] - 2 * contrast.se[0], contrast.difference[0] + 2 * contrast.se[0])
-    )
+
+
+def test_the_interval_for_means_is_welchs_where_outcomes_are_normal() -> None:
+    rng = np.random.default_rng(1)
+    treated, control = rng.normal(size=2000), 1 + 2 * rng.normal(size=3000)
+    welch = stats.ttest_ind(treated, control, equal_var=False).confidence_interval(0.95)
+    assert Contrast(arm(treated), arm(control, first=2000)).mean_interval(0, Z95) == pytest.approx(welch, abs=1e-4)
+
+
+def test_few_orders_leave_open_how_sure_their_mean_is() -> None:
+    few, many = (np.r_[np.full(orders, 60.0), np.zeros(10 * orders)] for orders in (4, 4000))
+    reaches = [
+        np.ptp(one.mean_interval(0, Z95)) / 2 / one.se[0]
+        for one in (Contrast(arm(o), arm(0 * o, first=len(o))) for o in (few, many))
+    ]
+    assert reaches[0] > 2.1
+    assert reaches[1] == pytest.approx(Z95, abs=0.001)
 
 
 def test_weights_give_hajeks_means() -> None:
@@ -62,17 +75,23 @@ def test_a_member_who_is_alike_in_both_arms_makes_the_difference_surer() -> None
     assert np.ptp(same.share_interval(0, Z95)) < np.ptp(apart.share_interval(0, Z95)) / 3
 
 
-def test_the_interval_for_shares_is_newcombes() -> None:
-    # Newcombe (1998), method 10: 56/70 against 48/80, 95 %: 0.0524 to 0.3339. Ours counts n - 1.
+def test_the_interval_for_shares_is_newcombes_joined_from_jeffreys() -> None:
+    # Newcombe (1998), method 10, joined from Wilson's: 56/70 against 48/80, 95 %: 0.0524 to 0.3339. Ours counts n - 1.
     low, high = shares((56, 70), (48, 80)).share_interval(0, Z95)
-    assert (low, high) == pytest.approx((0.0524, 0.3339), abs=0.002)
+    (treated_low, treated_high), (control_low, control_high) = (
+        stats.beta.ppf([0.025, 0.975], share * size + 0.5, (1 - share) * size + 0.5)
+        for share, size in ((0.8, 69), (0.6, 79))
+    )
+    assert low == pytest.approx(0.2 - np.hypot(0.8 - treated_low, control_high - 0.6))
+    assert high == pytest.approx(0.2 + np.hypot(treated_high - 0.8, 0.6 - control_low))
+    assert (low, high) == pytest.approx((0.0524, 0.3339), abs=0.004)
 
 
 def test_an_arm_without_events_does_not_make_the_interval_collapse() -> None:
     contrast = shares((8, 200), (0, 200))
     low, high = contrast.share_interval(0, 3.2)
     assert low < 0 < 0.04 < high
-    assert contrast.normal_interval(0, 2.5)[0] > 0
+    assert contrast.mean_interval(0, 2.5)[0] > 0
     none = shares((0, 200), (0, 200)).share_interval(0, Z95)
     assert none[0] == pytest.approx(-none[1])
     assert none[1] > 0.01
@@ -95,7 +114,7 @@ def covered(draw: object, truth: float, *, replications: int, outcome: str) -> f
     hits = 0
     for _ in range(replications):
         contrast: Contrast = draw(rng)  # type: ignore[operator]
-        low, high = (contrast.share_interval if outcome == "share" else contrast.normal_interval)(0, Z95)
+        low, high = (contrast.share_interval if outcome == "share" else contrast.mean_interval)(0, Z95)
         hits += low <= truth <= high
     return hits / replications
 
@@ -103,6 +122,20 @@ def covered(draw: object, truth: float, *, replications: int, outcome: str) -> f
 def randomised(rng: np.random.Generator) -> Contrast:
     treated, control = rng.random(1500) < 0.09, rng.random(800) < 0.06
     return Contrast(arm(treated), arm(control, first=1500))
+
+
+def few_heavy_controls(rng: np.random.Generator) -> Contrast:
+    """What a log looks like in which an incentive was advised: a test at even odds, then hardly any control."""
+    weights = np.repeat([1.0, 5.0], [90, 80])
+    treated, control = rng.random(1500) < 0.08, rng.random(170) < 0.08
+    return Contrast(arm(treated), arm(control, weights, np.arange(1500, 1670)))
+
+
+@pytest.mark.parametrize("z", [1.64, 2.58])
+def test_bad_luck_of_few_heavy_controls_does_not_pass_for_an_effect(z: float) -> None:
+    rng, replications = np.random.default_rng(11), 4000
+    false = sum(few_heavy_controls(rng).share_interval(0, z)[0] > 0 for _ in range(replications))
+    assert false <= stats.binom.ppf(0.999, replications, stats.norm.sf(z))
 
 
 def confounded_with_propensities(rng: np.random.Generator) -> Contrast:

@@ -12,6 +12,7 @@ from features.sources import tables_from_frames
 from serving.bundle_files import load_policy_table, save_policy_table
 from serving.policy_table import Evidence, PolicyTable
 from serving.segments import POLICY_SEGMENTS
+from training.contrast import Arm, Contrast
 from training.effects import effects_frame, effects_of_log, estimate_effects
 from training.multiplicity import interval_z
 from training.offer_log import OfferLog
@@ -48,6 +49,14 @@ def estimated(*arms: pd.DataFrame, evidence: Evidence = "randomised", settings: 
     return effects_of_log(OfferLog(offers, evidence, 0, ()), settings or programme(), AS_OF)
 
 
+def sold(events: int, size: int, *, first: int) -> Arm:
+    """Margin of an arm as :func:`arm` makes it."""
+    return Arm(30.0 * (np.arange(size) < events)[:, None], np.ones(size), np.arange(first, first + size))
+
+
+MAIL_MARGIN = Contrast(sold(60, 400, first=0), sold(30, 300, first=400))
+
+
 def of(policy: PolicyTable, incentive_id: str, segment: str = "low__mid") -> Any:
     return next(one for one in policy.effects if (one.policy_segment, one.incentive_id) == (segment, incentive_id))
 
@@ -61,7 +70,7 @@ def test_a_small_log_gives_what_one_computes_by_hand() -> None:
     assert mail.margin.value == pytest.approx(30 * 0.05)
     assert mail.net.value == pytest.approx(30 * 0.05 - 1.5)
     assert (mail.cost_per_member, mail.redemption_rate) == (1.5, 0.05)
-    assert mail.margin.high - mail.margin.value == pytest.approx(1.959964 * mail.margin.se)
+    assert (mail.margin.low, mail.margin.high) == pytest.approx(MAIL_MARGIN.mean_interval(0, 1.959964))
 
 
 def test_every_segment_and_incentive_has_an_effect_estimable_or_not() -> None:
@@ -89,7 +98,29 @@ def test_simultaneous_intervals_reach_further_the_more_comparisons_have_enough_o
     for coupons, comparisons in ((199, 1), (200, 2)):
         policy = estimated(arm("mail", 60, 400), arm("control", 30, 300), arm("coupon", 9, coupons))
         margin = of(policy, "mail").margin
-        assert margin.simultaneous_high == pytest.approx(margin.value + interval_z(comparisons, 0.95) * margin.se)
+        assert margin.simultaneous_high == pytest.approx(MAIL_MARGIN.mean_interval(0, interval_z(comparisons, 0.95))[1])
+
+
+def test_where_odds_may_have_followed_results_all_that_was_tried_counts() -> None:
+    arms = arm("mail", 60, 400), arm("control", 30, 300), arm("coupon", 9, 150), arm("call", 0, 10)
+    policy = estimated(*arms, evidence="propensity", settings=programme("mail", "coupon", "call", "gift"))
+    margin = of(policy, "mail").margin
+    assert margin.simultaneous_high == pytest.approx(MAIL_MARGIN.mean_interval(0, interval_z(3, 0.95))[1])
+
+
+def test_offers_made_because_of_luck_put_no_more_error_on_an_incentive() -> None:
+    # all 12 segments' first offers are few; only the luckiest incentive was sent on and has enough of them
+    firsts = [arm("mail", 12, 150, segment=segment) for segment in POLICY_SEGMENTS[1:]]
+    controls = [arm("control", 30, 300, segment=segment) for segment in POLICY_SEGMENTS[1:]]
+    lucky, control = (
+        arm(id_, recalls, 300, segment=POLICY_SEGMENTS[0]) for id_, recalls in (("mail", 43), ("control", 24))
+    )
+    by_lot, adaptive = (
+        estimated(*firsts, *controls, lucky, control, evidence=evidence, settings=programme("mail"))
+        for evidence in ("randomised", "propensity")
+    )
+    assert of(by_lot, "mail", POLICY_SEGMENTS[0]).recall.simultaneous_low > 0
+    assert of(adaptive, "mail", POLICY_SEGMENTS[0]).recall.simultaneous_low < 0
 
 
 def test_an_incentive_that_works_and_pays_is_chosen_and_of_equal_ones_the_cheapest() -> None:
