@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
-from scipy.special import betaincinv, stdtrit
-from scipy.stats import norm
+from scipy.special import betaincinv, ndtr, stdtrit
 
 SMALLEST_SE: Final = 1e-12
 
@@ -31,7 +31,7 @@ class Arm:
     weights: np.ndarray
     members: np.ndarray
 
-    @property
+    @cached_property
     def mean(self) -> np.ndarray:
         """Weighted mean of each outcome (Hajek); with equal weights the plain mean."""
         return np.asarray(self.weights @ self.outcomes / self.weights.sum())
@@ -85,7 +85,7 @@ class AdjustedArm(Arm):
     everybodys_weights: np.ndarray
     fitted: int
 
-    @property
+    @cached_property
     def mean(self) -> np.ndarray:
         """Mean expectation over everybody, corrected by how far the arm's own offers were off it."""
         off = self.weights @ (self.outcomes - self.expected) / self.weights.sum()
@@ -143,7 +143,7 @@ class Contrast:
         moves = self.influence[:, outcome] ** 2
         unsure = float((moves**2).sum() - moves.sum() ** 2 / max(np.count_nonzero(moves), 1))
         degrees = 2 * float(moves.sum()) ** 2 / unsure if unsure > 0 else np.inf
-        reach = -float(stdtrit(degrees, norm.sf(z))) * float(self.se[outcome])
+        reach = -float(stdtrit(degrees, ndtr(-z))) * float(self.se[outcome])
         centre = float(self.difference[outcome])
         return centre - reach, centre + reach
 
@@ -214,6 +214,6 @@ def _joined(one: float, other: float, correlation: float) -> float:
 
 def _equal_tailed(share: float, size: float, z: float) -> tuple[float, float]:
     """Jeffreys' interval for a share among so many offers: either bound errs as often as the other, far out too."""
-    events, tail = share * size, norm.sf(z)
+    events, tail = share * size, ndtr(-z)
     low, high = betaincinv(events + 0.5, size - events + 0.5, [tail, 1 - tail])
     return min(float(low), share), max(float(high), share)
