@@ -10,7 +10,7 @@ estimated from, and all others get what was drawn for them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
@@ -23,7 +23,7 @@ CONTROL: Final = 0
 """Its place among the arms: before all others."""
 
 
-def in_holdout(member_ids: Iterable[str], *, as_of: date, share: float, seed: str) -> np.ndarray:
+def in_holdout(member_ids: Sequence[str] | pd.Series, *, as_of: date, share: float, seed: str) -> np.ndarray:
     """Tell for each member whether they are kept untreated in the calendar quarter of ``as_of``.
 
     Parameters
@@ -45,16 +45,17 @@ def in_holdout(member_ids: Iterable[str], *, as_of: date, share: float, seed: st
     return lots(f"{seed}|{as_of.year}Q{_quarter(as_of)}|", member_ids) < share
 
 
-def lots(salt: str, member_ids: Iterable[str]) -> np.ndarray:
+def lots(salt: str, member_ids: Sequence[str] | pd.Series) -> np.ndarray:
     """Return numbers in [0, 1) that only the salt and each member decide."""
     salted = hashlib.sha256(salt.encode())
 
-    def draw(member_id: str) -> float:
+    def digest(member_id: str) -> bytes:
         hasher = salted.copy()
         hasher.update(member_id.encode())
-        return int.from_bytes(hasher.digest()[:8], "big") / 2**64
+        return hasher.digest()[:8]
 
-    return np.fromiter(map(draw, member_ids), dtype=np.float64)
+    digests = b"".join(map(digest, np.asarray(member_ids, dtype=object)))
+    return np.frombuffer(digests, dtype=">u8") / 2.0**64
 
 
 def assign(

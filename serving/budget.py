@@ -9,6 +9,7 @@ optimum by less than one step's value (Sinha and Zoltners, 1979).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -42,7 +43,7 @@ class Steps:
 
     def within(self, budget: float) -> int:
         """Count the first steps a budget pays for."""
-        return int(np.searchsorted(np.cumsum(self.charge), budget * (1 + 1e-12), side="right"))
+        return int(np.searchsorted(self._spent, budget * (1 + 1e-12), side="right"))
 
     def limit(self, taken: int) -> tuple[float, float]:
         """Return value per cost, and lot, of the first step not taken; 0 where nothing is left."""
@@ -53,9 +54,21 @@ class Steps:
         slope = self._slope
         return int(((slope > multiplier) | ((slope == multiplier) & (self.lot < lots_below))).sum())
 
-    @property
+    @cached_property
+    def is_first(self) -> np.ndarray:
+        """Whether each is its member's first step."""
+        places = np.arange(len(self.member))
+        earliest = np.full(self.member.max(initial=-1) + 1, len(places))
+        np.minimum.at(earliest, self.member, places)
+        return np.asarray(earliest[self.member] == places)
+
+    @cached_property
     def _slope(self) -> np.ndarray:
         return np.asarray(self.value / self.cost)
+
+    @cached_property
+    def _spent(self) -> np.ndarray:
+        return np.cumsum(self.charge)
 
     def choices(self, taken: int, members: int) -> np.ndarray:
         """Return each member's candidate after so many steps, `NOTHING` for those who get none."""

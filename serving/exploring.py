@@ -34,18 +34,16 @@ class Exploration:
 
     def charged(self, steps: Steps) -> Steps:
         """Charge every step what it adds to the expected cost of what is assigned: the first one a lot as well."""
-        first = np.zeros(len(steps.member), dtype=bool)
-        first[np.unique(steps.member, return_index=True)[1]] = True
-        lots = np.where(first, self.cost[steps.member], 0.0)
+        lots = np.where(steps.is_first, self.cost[steps.member], 0.0)
         return replace(steps, charge=(1 - self.share) * steps.cost + lots)
 
     def of_others(self, steps: Steps) -> float:
         """Return the cost of the lots of members to whom no step leads: they explore whatever the budget."""
-        return float(self.cost.sum() - self.of_those(np.unique(steps.member)))
+        return float(self.cost.sum() - self.of_those(steps, len(steps.member)))
 
-    def of_those(self, members: np.ndarray) -> float:
-        """Return the cost of these members' lots."""
-        return float(self.cost[members].sum())
+    def of_those(self, steps: Steps, taken: int) -> float:
+        """Return the cost of the lots of members whom the first so many steps lead somewhere."""
+        return float(self.cost[steps.member[:taken][steps.is_first[:taken]]].sum())
 
 
 def exploration(members: pd.DataFrame, may_get: np.ndarray, policy: PolicyTable, programme: Programme) -> Exploration:

@@ -242,7 +242,7 @@ class _Solver:
         steps_, fixed = self._frontier(incentives), self._fixed(incentives)
         taken = self._taken(budget, incentives)
         chosen = steps_.choices(taken, len(self.candidates.net))
-        explored = self._lots.of_others(steps_) + self._lots.of_those(np.unique(steps_.member[:taken]))
+        explored = self._lots.of_others(steps_) + self._lots.of_those(steps_, taken)
         return _Solution(chosen, incentives, fixed + float(steps_.charge[:taken].sum()), explored, steps_.limit(taken))
 
     def _worth(self, budget: float, incentives: frozenset[str]) -> float:
