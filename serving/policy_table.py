@@ -45,6 +45,7 @@ class Effect(Record):
     margin: Estimate = Field(description="added value before the incentive's cost")
     net: Estimate = Field(description="added value after the incentive's cost")
     cost_per_member: float
+    cost_se: float | None = Field(None, description="standard error of `cost_per_member`")
     redemption_rate: float
     effective_treated: float | None = Field(None, description="equally weighted offers that would tell as much")
     effective_control: float | None = Field(None, description="equally weighted control offers, likewise")

@@ -28,8 +28,9 @@ class Comparison:
     """An incentive against control in one policy segment.
 
     ``separation`` is how many standard errors the detectable effect is, as far as sizes and the segment's recall alone
-    tell; ``plain`` is the contrast without adjustment, where there is any; ``recalls`` tells whether the step-down test
-    puts the effect on recall above the floor.
+    tell; ``even_separation`` the same, had the segment's offers gone to all arms alike; ``plain`` is the contrast
+    without adjustment, where there is any; ``recalls`` tells whether the step-down test puts the effect on recall above
+    the floor.
     """
 
     segment: str
@@ -37,8 +38,10 @@ class Comparison:
     n_treated: int
     n_control: int
     cost_per_member: float
+    cost_se: float
     redemption_rate: float
     separation: float
+    even_separation: float
     contrast: Contrast | None
     plain: Contrast | None
     recalls: bool = False
@@ -51,39 +54,47 @@ class Comparison:
 def compare(segments: dict[str, SegmentEvidence], programme: Programme) -> list[Comparison]:
     """Compare every incentive with control in every policy segment where it may be offered."""
     return [
-        _comparison(name, segment, arm.id, programme.guardrails)
+        _comparison(name, segment, arm, len(arms), programme.guardrails)
         for name, segment in segments.items()
-        for arm in programme.arms
-        if offered_in(arm, name)
+        for arms in [[arm.id for arm in programme.arms if offered_in(arm, name)]]
+        for arm in arms
     ]
 
 
-def _comparison(name: str, segment: SegmentEvidence, incentive_id: str, guardrails: Guardrails) -> Comparison:
-    n_treated, n_control = segment.sizes(incentive_id, guardrails.control_id)
-    cost, redeemed = segment.spending(incentive_id, guardrails.control_id)
-    error = np.sqrt(segment.recall_variance() * (1 / max(n_treated, 1) + 1 / max(n_control, 1)))
+def _comparison(name: str, segment: SegmentEvidence, arm: str, arms: int, guardrails: Guardrails) -> Comparison:
+    control, variance = guardrails.control_id, segment.recall_variance()
+    n_treated, n_control = segment.sizes(arm, control)
+    cost, cost_se, redeemed = segment.spending(arm, control)
+    evenly = segment.orders()[0] / (1 + arms)
     return Comparison(
         segment=name,
-        incentive_id=incentive_id,
+        incentive_id=arm,
         n_treated=n_treated,
         n_control=n_control,
         cost_per_member=cost,
+        cost_se=cost_se,
         redemption_rate=redeemed,
-        separation=guardrails.detectable_recall / error if error > 0 else 0.0,
-        contrast=segment.contrast(incentive_id, guardrails.control_id),
-        plain=segment.contrast(incentive_id, guardrails.control_id, adjusted=False) if segment.adjusts else None,
+        separation=_separation(guardrails.detectable_recall, variance, n_treated, n_control),
+        even_separation=_separation(guardrails.detectable_recall, variance, evenly, evenly),
+        contrast=segment.contrast(arm, control),
+        plain=segment.contrast(arm, control, adjusted=False) if segment.adjusts else None,
     )
+
+
+def _separation(effect: float, variance: float, n_treated: float, n_control: float) -> float:
+    error = np.sqrt(variance * (1 / max(n_treated, 1) + 1 / max(n_control, 1)))
+    return float(effect / error) if error > 0 else 0.0
 
 
 def family(compared: Sequence[Comparison], evidence: Evidence, guardrails: Guardrails) -> dict[int, float]:
     """Say which comparisons are tested, and how large each one's separation is, without a look at any result.
 
     Drawn by lot, those with enough offers are. Where odds may have followed results, so do sizes: what was lucky at
-    first is sent more often, and has enough offers. Then all that were tried are tested, and count alike.
+    first is sent more often, and has enough offers. Then all that were tried are tested, those of a segment alike.
     """
     if evidence == "randomised":
         return {number: one.separation for number, one in enumerate(compared) if one.is_large(guardrails)}
-    return {number: 1.0 for number, one in enumerate(compared) if one.contrast is not None}
+    return {number: one.even_separation for number, one in enumerate(compared) if one.contrast is not None}
 
 
 def tested(compared: Sequence[Comparison], separations: dict[int, float], programme: Programme) -> list[Comparison]:

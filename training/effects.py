@@ -183,6 +183,7 @@ def _effect(compared: Comparison, reaches: tuple[float, float], evidence: Eviden
         margin=margin,
         net=net,
         cost_per_member=compared.cost_per_member,
+        cost_se=compared.cost_se,
         redemption_rate=compared.redemption_rate,
         **_trust(compared.contrast, recall),
         verdict=verdict,

@@ -51,11 +51,12 @@ class SegmentEvidence:
         """Count offers and those of them followed by an order, and add up the margin these brought."""
         return np.asarray(sum((log.orders() for log in self._logs), start=np.zeros(3)))
 
-    def spending(self, arm: str, other: str) -> tuple[float, float]:
-        """Mean cost and share redeemed of an arm's offers that can be compared; NaN where not known."""
+    def spending(self, arm: str, other: str) -> tuple[float, float, float]:
+        """Mean cost of an arm's offers that can be compared, its standard error, share redeemed; NaN if not known."""
         sizes = np.array([log.sizes(arm, other)[0] for log in self._logs], dtype=float)
-        told = np.array([log.spending(arm, other) for log in self._logs]).reshape(-1, 2)
-        return _average(told[:, 0], sizes), _average(told[:, 1], sizes)
+        told = np.array([log.spending(arm, other) for log in self._logs]).reshape(-1, 3)
+        cost, redeemed = _average(told[:, 0], sizes), _average(told[:, 2], sizes)
+        return cost, float(np.sqrt(_average(sizes * told[:, 1] ** 2, sizes) / max(sizes.sum(), 1))), redeemed
 
 
 def _average(values: np.ndarray, weights: np.ndarray) -> float:
@@ -118,13 +119,15 @@ class SegmentLog:
         recalled = self._outcomes[:, 0] > 0
         return np.array([len(self), recalled.sum(), self._outcomes[recalled, 1].sum()])
 
-    def spending(self, arm: str, other: str) -> tuple[float, float]:
-        """Mean cost and share redeemed of an arm's offers in the weeks that ``other`` has too."""
+    def spending(self, arm: str, other: str) -> tuple[float, float, float]:
+        """Mean cost of an arm's offers in the weeks that ``other`` has too, its standard error, share redeemed."""
         own = self._comparable(arm, other) & self._is(arm)
-        if not own.any():
-            return np.nan, np.nan
-        cost, redeemed = np.average(self._spending[own], axis=0, weights=self._weights[own])
-        return float(cost), float(redeemed)
+        if own.sum() < SMALLEST_ARM:
+            return np.nan, np.nan, np.nan
+        spent = Arm(self._spending[own], self._weights[own], self._members[own])
+        cost, redeemed = spent.mean
+        moves = spent.influence(1 + int(self._members.max()))
+        return float(cost), float(np.sqrt((moves[:, 0] ** 2).sum())), float(redeemed)
 
     def _comparable(self, one: str, other: str) -> np.ndarray:
         """Leave out weeks in which only one of the two was assigned, and offers that could not have been either.

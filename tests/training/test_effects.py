@@ -69,8 +69,14 @@ def test_a_small_log_gives_what_one_computes_by_hand() -> None:
     assert mail.recall.se == pytest.approx(np.sqrt(0.15 * 0.85 / 399 + 0.1 * 0.9 / 299))
     assert mail.margin.value == pytest.approx(30 * 0.05)
     assert mail.net.value == pytest.approx(30 * 0.05 - 1.5)
-    assert (mail.cost_per_member, mail.redemption_rate) == (1.5, 0.05)
+    assert (mail.cost_per_member, mail.cost_se, mail.redemption_rate) == pytest.approx((1.5, 0.0, 0.05))
     assert (mail.margin.low, mail.margin.high) == pytest.approx(MAIL_MARGIN.mean_interval(0, 1.959964))
+
+
+def test_the_cost_has_the_standard_error_of_its_mean() -> None:
+    mail = arm("mail", 60, 400)
+    spent = mail.assign(cost=np.arange(400) % 7 * 1.0)
+    assert of(estimated(spent, arm("control", 30, 300)), "mail").cost_se == pytest.approx(stats.sem(spent["cost"]))
 
 
 def test_every_segment_and_incentive_has_an_effect_estimable_or_not() -> None:
