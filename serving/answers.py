@@ -132,6 +132,10 @@ class Answers(Lookup):
         """Tell whether nothing is recommended to anybody now."""
         return self.switch.current() is not None
 
+    def is_unpaused_still(self) -> bool:
+        """Tell, without waiting, whether it is certain that nothing is paused; if not, :meth:`is_paused` tells."""
+        return self.switch.is_off_still()
+
     def source(self) -> object:
         """Return what changes when the answer to the same question about members by id may."""
         versions = self.bundle.version, self.policy_table and self.policy_table.version

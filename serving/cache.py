@@ -2,7 +2,8 @@
 
 What is kept holds for one state of what answers come from: the publication, what was written since, the kill switch,
 the model and the policy. All of it is dropped when that state changes: at once where a call of this process changed it,
-else when the next look of :mod:`serving.reload` finds that somebody else did. The kill switch alone is asked each time.
+else when the next look of :mod:`serving.reload` finds that somebody else did. The kill switch alone is
+looked at each time.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ class Cached:
     """Answers from the application's ``answer_cache`` where it can, and keeps what routes say may be kept.
 
     A route says so with ``request.state.keep``; ``members`` and ``tally`` are what the log and the metrics are told.
-    Nothing is answered from memory while recommendations are paused: that is asked in the pool of ``readers``.
+    Nothing is answered from memory while recommendations are paused: that is asked in the pool of ``readers``, unless
+    nobody has written since it was.
     """
 
     def __init__(self, app: ASGIApp, *, needs: Needs, readers: ThreadPoolExecutor) -> None:
@@ -116,7 +118,7 @@ class Cached:
         question, state = (scope["path"], body), cache.state
         found = cache.find(question)
         answers: Answers = scope["app"].state.answers
-        if found is not None and not await run(self._readers, answers.is_paused):
+        if found is not None and (answers.is_unpaused_still() or not await run(self._readers, answers.is_paused)):
             await _answer(found, scope["state"], send)
             return
         parts: list[bytes] = []

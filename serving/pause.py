@@ -53,6 +53,7 @@ class Switch:
     def __init__(self, database: Database, *, owner: str = "") -> None:
         self._database = database
         self._owner = owner
+        self._asked: tuple[int | None, Pause | None] = None, None
 
     def pause(self, reason: str = "") -> Pause:
         """Recommend nothing from now on; said again it gives the reason anew."""
@@ -71,8 +72,16 @@ class Switch:
 
     def current(self) -> Pause | None:
         """Return the pause that is on."""
+        commits = self._database.commits()
         with self._database.reading() as connection:
-            return self._read(connection)
+            pause = self._read(connection)
+        self._asked = commits, pause
+        return pause
+
+    def is_off_still(self) -> bool:
+        """Tell in microseconds whether no pause was on when last asked and nobody has written anything since."""
+        commits, pause = self._asked
+        return pause is None and commits is not None and commits == self._database.commits()
 
     def _read(self, connection: sa.Connection) -> Pause | None:
         query = sa.select(_pauses.c.since, _pauses.c.reason).where(_pauses.c.owner == self._owner)

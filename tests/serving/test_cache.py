@@ -24,6 +24,9 @@ class CountingAnswers:
     def __init__(self, source="published"):
         self.source, self.paused = source, False
 
+    def is_unpaused_still(self):
+        return not self.paused
+
     def is_paused(self):
         return self.paused
 

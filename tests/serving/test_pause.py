@@ -28,6 +28,23 @@ def test_what_is_thrown_by_one_process_another_sees_at_once(tmp_path):
         assert (theirs.resume(), ours.current(), ours.resume()) == (again, None, None)
 
 
+def test_that_nothing_is_paused_is_certain_until_anybody_writes_anything(tmp_path):
+    url = "sqlite:///winback.db"
+    with closing(Database(url, tmp_path)) as one, closing(Database(url, tmp_path)) as other:
+        ours, theirs, stranger = Switch(one, owner="a"), Switch(other, owner="a"), Switch(one, owner="b")
+        before = ours.is_off_still()
+        ours.current()
+        asked = ours.is_off_still()
+        stranger.pause()
+        written = ours.is_off_still()
+        ours.current()
+        again = ours.is_off_still()
+        theirs.pause()
+        paused = ours.is_off_still()
+        ours.current()
+        assert (before, asked, written, again, paused, ours.is_off_still()) == (False, True, False, True, False, False)
+
+
 def test_a_withheld_decision_keeps_its_scores():
     before = decision("m1", recommended_incentive="points_x3", assigned_incentive="points_x3", assigned_by="policy")
     after = withheld(before)
