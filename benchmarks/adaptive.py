@@ -23,7 +23,8 @@ from seeds import Measured, Part, Record
 from features.programme import Programme
 from serving.assignment import assign
 from serving.segments import POLICY_SEGMENTS
-from training.effects import effects_of_log
+from training.comparisons import compare, family, tested
+from training.effects import by_segment, effects_of_log
 from training.offer_log import OfferLog
 
 WEEKS = 26
@@ -63,10 +64,16 @@ def live(rng: np.random.Generator, truth: Truth, settings: Programme, weekly: in
 
 
 def advice(weeks: Sequence[pd.DataFrame], settings: Programme) -> Advice:
-    """Ask the product what to send, given the weeks that have closed."""
+    """Ask the product what to send, given the weeks that have closed; where nothing is shown to recall, nothing."""
     if not weeks:
         return NOTHING
-    policy = effects_of_log(OfferLog(pd.concat(weeks, ignore_index=True), "propensity", 0, ()), settings, AS_OF)
+    offers = pd.concat(weeks, ignore_index=True).drop(columns=list(COVARIATES))
+    log = OfferLog(offers.astype(dict.fromkeys(["incentive_id", "policy_segment"], "category")), "propensity", 0, ())
+    compared = compare(by_segment([log], settings), settings)
+    separations = family(compared, log.evidence, settings.guardrails)
+    if not any(one.recalls for one in tested(compared, separations, settings)):
+        return NOTHING
+    policy = effects_of_log(log, settings, AS_OF)
     return {segment: choice.incentive_id for segment, choice in policy.choices.items()}
 
 

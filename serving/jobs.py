@@ -221,19 +221,20 @@ def measure(programme: Programme, as_of: str | None, campaign: str | None, *, st
     """Measure what offers brought beyond their control offers; asked for all, pin the latest up for the console."""
     from serving.board import pin
     from serving.measure import measure as measure_offers
+    from serving.measure_tables import tables
     from serving.results import latest_results
 
     loaded = load(programme, step)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
     step(f"measuring offers as of {programme.local_date(instant)}")
-    rows = [row.model_dump() for row in measure_offers(loaded.tables, programme, instant, campaign=campaign)]
+    measured = measure_offers(loaded.tables, programme, instant, campaign=campaign)
+    rows = [row.model_dump() for row in measured]
     if campaign is None:
         pin(programme, programme.local_date(instant), latest_results(loaded.tables, programme, instant))
-    overall = [row for row in rows if row["policy_segment"] is None]
     losing = [row for row in rows if row["verdict"] == "loses" and row["incentive"]]
     return JobResult(
         record={"as_of": programme.local_date(instant).isoformat(), "campaign": campaign, "measured": rows},
-        tables={f"offers after {days} days": [row for row in overall if row["days"] == days] for days in (7, 30)},
+        tables=tables(measured),
         findings=loaded.findings,
         warnings=tuple(
             f"{row['incentive']} loses money in {row['policy_segment'] or 'all policy segments together'}: after "

@@ -78,7 +78,7 @@ def effects_of_logs(given: Sequence[OfferLog], programme: Programme, as_of: date
     guardrails = programme.guardrails
     logs = _comparable(given, guardrails)
     evidence = _evidence(logs)
-    segments = _segments(logs, programme)
+    segments = by_segment(logs, programme)
     comparisons = compare(segments, programme)
     separations = family(comparisons, evidence, guardrails)
     compared = tested(comparisons, separations, programme)
@@ -129,7 +129,8 @@ def _evidence(logs: Sequence[OfferLog]) -> Evidence:
     return next((kind for kind in WEAKEST_FIRST if kind in kinds), "none")
 
 
-def _segments(logs: Sequence[OfferLog], programme: Programme) -> dict[str, SegmentEvidence]:
+def by_segment(logs: Sequence[OfferLog], programme: Programme) -> dict[str, SegmentEvidence]:
+    """Lay out what offer logs tell of every policy segment, ready to be compared."""
     split = [_segment_logs(log, programme) for log in logs]
     return {segment: SegmentEvidence([of_log[segment] for of_log in split]) for segment in POLICY_SEGMENTS}
 

@@ -76,15 +76,15 @@ class SegmentLog:
     """
 
     def __init__(self, offers: pd.DataFrame) -> None:
-        arms = offers["incentive_id"].to_numpy(dtype=object)
+        arm, arms = pd.factorize(offers["incentive_id"])
         self._weeks = pd.factorize(offers["week"])[0]
         self._members = pd.factorize(offers["member_id"])[0]
         self._weights = offers["weight"].to_numpy(np.float64)
         self._outcomes = offers[list(OUTCOMES)].to_numpy(np.float64)
         self._spending = offers[list(SPENDING)].to_numpy(np.float64)
         foreseen = [name for name in FORESEEN if name in offers]
-        self._own: dict[str, np.ndarray] = {arm: arms == arm for arm in pd.unique(arms)}
-        self._chances = {arm: offers[name].to_numpy() for arm in self._own if (name := chance_column(arm)) in offers}
+        self._own: dict[str, np.ndarray] = {name: arm == number for number, name in enumerate(arms)}
+        self._chances = {name: offers[told].to_numpy() for name in arms if (told := chance_column(name)) in offers}
         self._foreseen = np.column_stack([np.ones(len(offers)), offers[foreseen].to_numpy(np.float64)])
 
     def __len__(self) -> int:
