@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from serving.measure import WINDOWS_DAYS, Measured
@@ -30,7 +30,7 @@ COLUMNS: Final = {
 """Of each table, its columns and what is in them."""
 
 
-def tables(measured: Sequence[Measured]) -> dict[str, list[dict[str, Any]]]:
+def tables(measured: Sequence[Measured]) -> dict[str, Sequence[Mapping[str, Any]]]:
     """Lay out what everything brought, and each policy segment, channel and incentive by itself."""
     alone = [row for row in measured if row.policy_segment is None or row.incentive is None]
     return {
