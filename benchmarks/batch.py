@@ -41,7 +41,7 @@ MEASURED = DATA / "measured"
 SIZES = [int(size) for size in (os.environ.get("MEMBERS") or "100000 300000 1000000").split()]
 TRAINED_ON = 20_000
 TRAINED_UNTIL = "2025-09-01"
-SAMPLE = 3_000
+SAMPLE = 20_000
 THREADS = 2
 MEMORY = "3GB"
 BATCH = 50_000
@@ -174,7 +174,7 @@ def least(members: int) -> Seconds:
 
 
 def obvious(members: int) -> Seconds:
-    """Run the obvious pipeline on a sample: pandas group-bys (of about half the features), wrappers, TreeExplainer."""
+    """Run the obvious pipeline on a sample: the same features by pandas group-bys, wrappers, TreeExplainer."""
     from obvious import run
 
     spent: Seconds = defaultdict(float)
