@@ -32,11 +32,11 @@ def stage(
     """
     table, *later = parts
     columns = _given(contract, table, programme.timezone)
-    read = [Part(table.relation, columns, _parse(con, contract, columns, table))]
+    read = [Part(table, columns, _parse(con, contract, columns, table))]
     for part in later:
         own = _given(contract, part, programme.timezone)
         new = replace(part, relation=_without(part.relation, own, table.relation, columns, contract))
-        read.append(Part(new.relation, own, _parse_more(con, contract, own, new)))
+        read.append(Part(new, own, _parse_more(con, contract, own, new)))
         columns = {**own, **columns}
     replaced = {}
     if contract.name == "orders":

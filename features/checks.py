@@ -105,10 +105,9 @@ def _set_aside(staged: Staged, broken: Sequence[Rule]) -> None:
 
 def _originals(staged: Staged, rows: Iterable[int]) -> dict[int, dict[str, Any]]:
     """Fetch rows as they were given, by number."""
-    numbers = ", ".join(map(str, rows))
-    if not numbers:
+    if not (numbers := list(rows)):
         return {}
-    fetched = staged.con.execute(f"from {staged.originals(f'row in ({numbers})')}")
+    fetched = staged.con.execute(f"from {staged.originals(f'select unnest({numbers}) as row')}")
     names = [column[0] for column in fetched.description]
     return {values[0]: dict(zip(names, values, strict=True)) for values in fetched.fetchall()}
 
@@ -124,7 +123,7 @@ def write_aside(staged: Staged, folder: Path) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
-    originals = staged.originals(f"row in (select row from aside_{staged.name})")
+    originals = staged.originals(f"from aside_{staged.name}")
     try:
         staged.con.execute(
             f"""copy (

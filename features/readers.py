@@ -32,11 +32,12 @@ _CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 _PARQUET_ENDINGS = (".parquet", ".pq")
 _CSV_NULLS = ("", "NULL", "null", r"\N")
 _ROWS_PER_FETCH = 100_000
+_COUNTED = "row_number() over () - 1"
 
 
 @dataclass(frozen=True)
 class Raw:
-    """A table as it was given, and how to read its values."""
+    """A table as it was given, and how to read its values; ``number`` is SQL for a row's place in it, from 0 on."""
 
     place: str
     relation: str
@@ -47,6 +48,7 @@ class Raw:
     thousands: str = ""
     currency_sign: str = ""
     datetime_format: str | None = None
+    number: str = _COUNTED
 
 
 def identifier(name: str) -> str:
@@ -82,17 +84,19 @@ def read_files(con: duckdb.DuckDBPyConnection, source: Source, folder: Path, scr
     return _raw(con, source, *_read_files(folder / (source.path or ""), source, scratch))
 
 
-def _raw(con: duckdb.DuckDBPyConnection, source: Source, place: str, relation: str) -> Raw:
+def _raw(con: duckdb.DuckDBPyConnection, source: Source, place: str, relation: str, number: str = _COUNTED) -> Raw:
+    types = _types(con, place, relation)
     return Raw(
         place=place,
         relation=relation,
-        types=_types(con, place, relation),
+        types=types,
         columns=source.columns,
         values=source.values,
         decimal=source.decimal,
         thousands=source.thousands,
         currency_sign=source.currency_sign,
         datetime_format=source.datetime_format,
+        number=_COUNTED if number in types else number,
     )
 
 
@@ -118,16 +122,19 @@ def _types(con: duckdb.DuckDBPyConnection, place: str, relation: str) -> dict[st
 # Files
 
 
-def _read_files(path: Path, source: Source, scratch: Path) -> tuple[str, str]:
+def _read_files(path: Path, source: Source, scratch: Path) -> tuple[str, str, str]:
+    """Return what to call the files, and SQL for their rows and for a row's number; a Parquet file knows it itself."""
     files = sorted(path.parent.glob(path.name)) if not path.exists() else [path]
     if path.is_dir():
         raise InputError(f"{path} is a folder; name its files, for example {path / '*.parquet'}")
     if not files:
         raise InputError(f"no file {path}")
     if all(file.name.lower().endswith(_PARQUET_ENDINGS) for file in files):
-        return f"Parquet file {path}", f"read_parquet({literals(map(str, files))}, union_by_name=true)"
+        relation = f"read_parquet({literals(map(str, files))}, union_by_name=true)"
+        return f"Parquet file {path}", relation, "file_row_number" if len(files) == 1 else _COUNTED
     if all(file.name.lower().endswith(_CSV_ENDINGS) for file in files):
-        return str(path), f"({' union all by name '.join(_select_csv(file, source, scratch) for file in files)})"
+        selects = (_select_csv(file, source, scratch) for file in files)
+        return str(path), f"({' union all by name '.join(selects)})", _COUNTED
     raise InputError(f"{path}: files end in {', '.join(_CSV_ENDINGS + _PARQUET_ENDINGS)}, all of them in the same way")
 
 

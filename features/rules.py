@@ -21,7 +21,7 @@ import numpy as np
 
 from features.casting import Given
 from features.programme import Programme
-from features.readers import literal
+from features.readers import Raw, literal
 from features.schemas import EVENTS, Column, Contract, Kind
 from features.settings_data import MAY_BE_ANONYMOUS
 
@@ -56,9 +56,9 @@ class Rule:
 
 @dataclass(frozen=True)
 class Part:
-    """A relation a table was read from, its given columns, and how many rows it has."""
+    """What a table was read from, its given columns, and how many rows it has."""
 
-    relation: str
+    raw: Raw
     given: Mapping[str, Given]
     rows: int
 
@@ -84,15 +84,18 @@ class Staged:
     def name(self) -> str:
         return self.contract.name
 
-    def originals(self, chosen: str) -> str:
-        """Return SQL for chosen rows, by a condition on ``row``, as given, as text, under our column names."""
-        selects, before = [], 0
+    def originals(self, rows: str) -> str:
+        """Return SQL for rows as given, as text, under our column names; a query tells which, by ``row``."""
+        selects, before = [], 1
         for part in self.parts:
             columns = ", ".join(f"cast({value.sql} as varchar) as {name}" for name, value in part.given.items())
-            numbered = f"select row_number() over () as _row_of_part, * from {part.relation}"
-            selects.append(f"select _row_of_part + {before} as row, {columns} from ({numbered})")
+            numbered = f"select {part.raw.number} as _number, * from {part.raw.relation}"
+            selects.append(
+                f"select _number + {before} as row, {columns} from ({numbered})"
+                f" where _number in (select row - {before} from ({rows}))"
+            )
             before += part.rows
-        return f"(from ({' union all by name '.join(selects)}) where {chosen})"
+        return f"({' union all by name '.join(selects)})"
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -499,5 +499,20 @@ def test_corrections_of_the_same_moment_contradict_each_other(tmp_path: Path) ->
     assert (finding.count, finding.problem) == (2, "contradicts a row of the same order_id")
 
 
+@pytest.mark.parametrize("further", [{}, {"file_row_number": 7}])
+@pytest.mark.parametrize("files", [1, 2])
+def test_rows_of_parquet_files_are_told_by_their_place(files: int, further: dict[str, int], tmp_path: Path) -> None:
+    rows = pd.DataFrame(many(ORDERS, 300, net_amount={250: "-1", 280: "-2"})).assign(**further)
+    for number, part in enumerate([rows] if files == 1 else [rows[:150], rows[150:]]):
+        write(tmp_path / f"orders_{number}.parquet", part)
+    loaded = load_tables(
+        programme(tmp_path, orders={"path": "orders_*.parquet"}), threads=2, now=NOW, set_aside=tmp_path / "aside"
+    )
+    (finding,) = loaded.findings
+    assert [(row["row"], row["order_id"]) for row in finding.rows] == [(250, "250"), (280, "280")]
+    aside = pd.read_csv(tmp_path / "aside" / "orders.csv")
+    assert aside[["row", "order_id", "net_amount"]].to_numpy().tolist() == [[250, 250, -1], [280, 280, -2]]
+
+
 def test_the_corpus_is_large_enough() -> None:
     assert len(REFUSED) + len(ASIDE) + len(KEPT) + len(SOURCES) >= 75
