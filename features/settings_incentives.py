@@ -41,6 +41,9 @@ class Incentive(Settings):
         (), description="instead of `channel` and `contact_cost` where there is a choice of channels"
     )
     face_value: Amount = Field(0.0, description="per redemption, at cost to the programme")
+    face_share: Share = Field(
+        0.0, description="per redemption, a share of the order's amount, at cost to the programme; 0.1 is 10 % off"
+    )
     setup_cost: Amount = Field(0.0, description="once per campaign, whatever its size")
     ladder: Identifier | None = Field(
         None, description="incentives of one ladder differ in face value alone; deeper ones recall no fewer"

@@ -10,9 +10,10 @@ import pandas as pd
 
 from features.programme import Programme
 from serving.assignment import assign
+from serving.budget import NOTHING
 from serving.guardrails import Permits, permits
 from serving.incentives import named_arms
-from serving.options import RECOMMENDED, options, worth_sending
+from serving.options import NONE, RECOMMENDED, options, worth_sending
 from serving.policy_table import PolicyTable
 from serving.ration import Ration, within
 
@@ -27,7 +28,6 @@ _ADVICE: Final = {
 }
 _TOLD: Final = {
     "arm": "advised_arm",
-    "cost": "expected_cost",
     "recall": "expected_recall",
     "recall_low": "expected_recall_low",
     "recall_high": "expected_recall_high",
@@ -117,13 +117,16 @@ def advise(
     if policy is None:
         advice = pd.DataFrame(index=members.index)
     else:
-        offered = options(segments, allowed.may_get, policy, programme)
-        place = offered.place[:, RECOMMENDED]
+        offered = options(segments, allowed.may_get, allowed.cost, policy, programme)
+        chosen = np.full(len(members), RECOMMENDED)
         if ration is not None and ration.limit is not None:
-            place, missed = within(offered, members, ration, ration.limit, programme.guardrails.seed)
+            chosen, missed = within(offered, members, ration, ration.limit, programme.guardrails.seed)
             reason = np.where(missed == "", reason, missed)
+        cells = np.arange(len(members)), chosen
+        place = np.where(chosen == NOTHING, NONE, offered.place[cells])
         told = offered.told.rename(columns=_TOLD).reindex(place)
-        advice = told.set_axis(members.index)
+        cost = np.where(place == NONE, np.nan, offered.cost[cells])
+        advice = told.set_axis(members.index).assign(expected_cost=cost)
     advice = advice.assign(evidence=evidence, no_offer_reason=pd.Series(reason, members.index).replace("", None))
     return advice.reindex(columns=list(_ADVICE)).astype(_ADVICE)
 

@@ -10,8 +10,6 @@ import pandas as pd
 
 from features.programme import Programme
 from serving.budget import Steps
-from serving.guardrails import arm_costs
-from serving.policy_table import PolicyTable
 
 
 @dataclass(frozen=True)
@@ -46,12 +44,11 @@ class Exploration:
         return float(self.cost[steps.member[:taken][steps.is_first[:taken]]].sum())
 
 
-def exploration(members: pd.DataFrame, may_get: np.ndarray, policy: PolicyTable, programme: Programme) -> Exploration:
+def exploration(members: pd.DataFrame, may_get: np.ndarray, cost: np.ndarray, programme: Programme) -> Exploration:
     """Work out the lots of members who may get something, ``held`` ones left out; see `serving.plan.Contenders`."""
     share = programme.guardrails.exploration_share
     free = may_get & ~members["held"].to_numpy()[:, None]
-    cost = arm_costs(members["policy_segment"], policy, programme)
-    lot = share * (cost * free).sum(axis=1) / (free.sum(axis=1) + 1)
+    lot = share * np.where(free, cost, 0.0).sum(axis=1) / (free.sum(axis=1) + 1)
     incentives = [one.id for one in programme.incentives for _ in one.arms]
     found: Collection[str] = np.array(incentives)[free.any(axis=0)].tolist() if share > 0 and incentives else []
     return Exploration(share, lot, frozenset(found))

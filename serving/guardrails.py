@@ -86,7 +86,7 @@ def permits(
     """Apply every guardrail to every member and arm, and close incentives; see :func:`serving.advice.decide`."""
     rules, arms = programme.guardrails, programme.arms
     consented = consenting(members["member_id"], programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
-    cost = arm_costs(members["policy_segment"], policy, programme)
+    cost = arm_costs(members, policy, programme)
     cap = rules.cost_share * annual_value(members, programme).to_numpy()
     return Permits(
         arms=tuple(arm.id for arm in arms),
@@ -101,18 +101,27 @@ def permits(
     )
 
 
-def arm_costs(segments: pd.Series, policy: PolicyTable | None, programme: Programme) -> np.ndarray:
-    """Return the expected cost of every arm for members of these policy segments, one row per member.
+def arm_costs(members: pd.DataFrame, policy: PolicyTable | None, programme: Programme) -> np.ndarray:
+    """Return the expected cost of every arm for every member.
 
-    Where it is not known how many redeem, all are taken to.
+    It is what the arm cost per member of the policy segment. Where a redemption costs a share of the order, it is the
+    cost model's for the member's own average order, redeemed as often as in the segment. Where it is not known how many
+    redeem, all are taken to; where a member's average order is not known, the cost is not either (NaN).
     """
-    effects = policy.effects if policy else ()
-    known = {(one.policy_segment, one.incentive_id): one.cost_per_member for one in effects}
-    worst = np.array([expected_cost(arm, redemption_rate=1.0) for arm in programme.arms])
-    codes, names = pd.factorize(segments)
-    per_segment = np.array([[known.get((name, arm.id), np.nan) for arm in programme.arms] for name in names])
-    costs = np.vstack([np.where(np.isnan(per_segment), worst, per_segment), worst]) if len(names) else worst[None]
-    return np.asarray(costs[codes])
+    codes, names = pd.factorize(members["policy_segment"])
+    known = {(one.policy_segment, one.incentive_id): one for one in policy.effects} if policy else {}
+    costs = np.empty((len(members), len(programme.arms)))
+    for column, arm in enumerate(programme.arms):
+        effects = [known.get((name, arm.id)) for name in names]
+        if arm.face_share > 0:
+            rates = np.nan_to_num([one.redemption_rate if one else np.nan for one in effects] + [1.0], nan=1.0)
+            basket = members["average_order_value"].to_numpy(np.float64).clip(min=0)
+            costs[:, column] = expected_cost(arm, redemption_rate=rates[codes], basket=basket)
+        else:
+            worst = expected_cost(arm, redemption_rate=1.0, basket=0.0)
+            means = [one.cost_per_member if one else np.nan for one in effects] + [worst]
+            costs[:, column] = np.nan_to_num(means, nan=worst)[codes]
+    return costs
 
 
 def closed_arms(incentives: Collection[str], programme: Programme) -> np.ndarray:

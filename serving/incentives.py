@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,36 @@ from features.programme import Programme
 from features.settings_incentives import Incentive
 from serving.segments import RHYTHMS
 
+Number = TypeVar("Number", float, np.ndarray)
 
-def expected_cost(incentive: Incentive, *, redemption_rate: float) -> float:
-    """Cost per member contacted: the contact itself, and the face value as often as it is redeemed."""
-    return incentive.contact_cost + incentive.face_value * redemption_rate
+
+def expected_cost(incentive: Incentive, *, redemption_rate: Number, basket: Number) -> Number:
+    """Cost per member contacted: the contact itself, and face value and share as often as it is redeemed.
+
+    Parameters
+    ----------
+    incentive
+        Of which ``contact_cost``, ``face_value`` and ``face_share``.
+    redemption_rate
+        Redemptions per contact.
+    basket
+        Amount of the order it is redeemed on.
+    """
+    redemption: Number = incentive.face_value + incentive.face_share * basket
+    cost: Number = incentive.contact_cost + redemption * redemption_rate
+    return cost
+
+
+def contact_costs(arms: pd.Series, programme: Programme) -> pd.Series:
+    """Return what each contact costs, by its arm; control costs nothing."""
+    return arms.map({arm.id: arm.contact_cost for arm in programme.arms}).astype("float64").fillna(0.0)
+
+
+def redemption_costs(arms: pd.Series, amounts: pd.Series, programme: Programme) -> pd.Series:
+    """Return what a redemption costs, by its arm and the amount it is redeemed on, none below zero."""
+    value = arms.map({arm.id: arm.face_value for arm in programme.arms}).astype("float64").fillna(0.0)
+    share = arms.map({arm.id: arm.face_share for arm in programme.arms}).astype("float64").fillna(0.0)
+    return value + share * amounts.clip(lower=0)
 
 
 def eligible_incentives(members: pd.DataFrame, incentives: Iterable[Incentive]) -> pd.DataFrame:

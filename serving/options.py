@@ -29,10 +29,13 @@ class Options:
     place
         Rows of ``told``, `NONE` where there is none. One row per member, columns `CHEAPEST` and `RECOMMENDED`: the same
         but where an upgrade is recommended.
+    cost
+        What each is expected to cost for that member; NaN where there is none.
     """
 
     told: pd.DataFrame
     place: np.ndarray
+    cost: np.ndarray
 
     def of(self, name: str) -> np.ndarray:
         """Look up a number of ``told`` for every option; NaN where there is none."""
@@ -40,10 +43,12 @@ class Options:
 
     def net(self, weight: np.ndarray) -> np.ndarray:
         """Return what every option is expected to bring after cost, to members who weigh so much in their segment."""
-        return np.asarray(self.of("margin") * weight[:, None] - self.of("cost"))
+        return np.asarray(self.of("margin") * weight[:, None] - self.cost)
 
 
-def options(segments: pd.Series, may_get: np.ndarray, policy: PolicyTable, programme: Programme) -> Options:
+def options(
+    segments: pd.Series, may_get: np.ndarray, cost: np.ndarray, policy: PolicyTable, programme: Programme
+) -> Options:
     """Find every member's options.
 
     Parameters
@@ -52,6 +57,8 @@ def options(segments: pd.Series, may_get: np.ndarray, policy: PolicyTable, progr
         Policy segments; missing where there is none.
     may_get
         One row per member, one column per arm of the programme: what no guardrail forbids.
+    cost
+        Likewise: what the arm is expected to cost for the member.
     policy, programme
         Effects, and what may be sent at all.
     """
@@ -67,7 +74,9 @@ def options(segments: pd.Series, may_get: np.ndarray, policy: PolicyTable, progr
             possible = may_get[rows[:, None], columns]
             to_told = np.array([*(places[segment, effect.incentive_id] for effect in ranked), NONE])
             place[rows] = to_told[_ranks(possible, ranked, segment, policy, programme)]
-    return Options(told, place)
+    columns = np.array([*(arms.index(arm) for arm in told["arm"]), NONE])
+    or_none = np.column_stack([cost, np.full(len(segments), np.nan)])
+    return Options(told, place, np.take_along_axis(or_none, columns[place], axis=1))
 
 
 def worth_sending(segment: str, policy: PolicyTable, programme: Programme) -> list[Effect]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from features.programme import Programme
 from features.schemas import Tables
-from serving.incentives import expected_cost
+from serving.incentives import contact_costs, redemption_costs
 
 
 def closed_offers(offers: ir.Table, tables: Tables, *, as_of: datetime, days: int) -> ir.Table:
@@ -50,15 +50,15 @@ def with_money(outcomes: pd.DataFrame, programme: Programme) -> pd.DataFrame:
 
     Margin is before the incentive's cost: what was redeemed is added back where the programme says that its orders'
     amounts are already reduced by it (``value.redemptions_in_orders``). Cost is what was logged as spent, otherwise
-    what the cost model says of a contact and, if it was redeemed, a redemption. ``incentive_id`` names arms.
+    what the cost model says of a contact and, if it was redeemed, a redemption; a share of the order is then taken of
+    all that was booked. ``incentive_id`` names arms.
     """
-    redeemed = outcomes["redeemed"].astype("float64")
-    sent = _cost_by_model(outcomes["incentive_id"], programme, redemption_rate=0)
-    used = _cost_by_model(outcomes["incentive_id"], programme, redemption_rate=1)
-    cost = outcomes["cost_amount"].astype("float64").fillna(sent + redeemed * (used - sent))
-    margin = outcomes["margin"]
+    rate = 1.0 if programme.value.margin_rate is None else programme.value.margin_rate
+    redeemed, margin = outcomes["redeemed"].astype("float64"), outcomes["margin"]
+    sent = contact_costs(outcomes["incentive_id"], programme)
+    used = redemption_costs(outcomes["incentive_id"], margin / rate if rate else margin, programme)
+    cost = outcomes["cost_amount"].astype("float64").fillna(sent + redeemed * used)
     if programme.value.redemptions_in_orders:
-        rate = 1.0 if programme.value.margin_rate is None else programme.value.margin_rate
         margin = margin + rate * redeemed * (cost - sent).clip(lower=0)
     recall = outcomes["recall"].astype("float64")
     return outcomes.assign(recall=recall, margin=margin, redeemed=redeemed, cost=cost, net=margin - cost)
@@ -78,9 +78,3 @@ def with_setup(outcomes: pd.DataFrame, offers: pd.DataFrame, programme: Programm
     share = outcomes["incentive_id"].map(setup).astype("float64") / sharing
     cost = outcomes["cost"] + share.fillna(0.0)
     return outcomes.assign(cost=cost, net=outcomes["margin"] - cost)
-
-
-def _cost_by_model(arms: pd.Series, programme: Programme, *, redemption_rate: float) -> pd.Series:
-    """Return the cost model's cost per offer; control costs nothing."""
-    costs = {arm.id: expected_cost(arm, redemption_rate=redemption_rate) for arm in programme.arms}
-    return arms.map(costs).astype("float64").fillna(0.0)

@@ -18,7 +18,7 @@ TWO_SIDED_Z: Final = float(norm.ppf((1 + CONFIDENCE) / 2))
 
 _TOLD: Final = {
     **dict.fromkeys(("policy_segment", "arm", "incentive_id"), "str"),
-    **dict.fromkeys(("cost", "recall", "recall_low", "recall_high", "margin", "error"), "float64"),
+    **dict.fromkeys(("recall", "recall_low", "recall_high", "margin", "error"), "float64"),
     "evidence": "str",
 }
 
@@ -46,7 +46,7 @@ def expectations(policy: PolicyTable, programme: Programme) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``policy_segment``, ``arm``, ``incentive_id``, ``cost``, ``recall`` with ``recall_low`` and ``recall_high``,
+        ``policy_segment``, ``arm``, ``incentive_id``, ``recall`` with ``recall_low`` and ``recall_high``,
         ``margin``, ``error`` (standard error of net value) and ``evidence``. The bounds are the simultaneous ones,
         which decided. For bets all this is of the pooled estimates they rest on, and the bounds are those of 95 %.
     """
@@ -59,14 +59,14 @@ def expectations(policy: PolicyTable, programme: Programme) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_TOLD)).astype(_TOLD)
 
 
-def _expected(effect: Effect, policy: PolicyTable) -> tuple[float, float, float, float, float, float, str]:
+def _expected(effect: Effect, policy: PolicyTable) -> tuple[float, float, float, float, float, str]:
     cost, pooled, net = effect.cost_per_member, effect.pooled_recall, effect.pooled_net
     if effect.verdict == "bet" and pooled is not None and net is not None:
         reach = TWO_SIDED_Z * pooled.se
-        return cost, pooled.value, pooled.value - reach, pooled.value + reach, net.value + cost, net.se, "bet"
+        return pooled.value, pooled.value - reach, pooled.value + reach, net.value + cost, net.se, "bet"
     recall = effect.recall
     bounds = recall.simultaneous_low, recall.simultaneous_high
-    return cost, recall.value, *bounds, effect.margin.value, effect.net.se, policy.evidence
+    return recall.value, *bounds, effect.margin.value, effect.net.se, policy.evidence
 
 
 def outlook(sent: pd.DataFrame, policy: PolicyTable, programme: Programme) -> Outlook:
@@ -80,7 +80,7 @@ def outlook(sent: pd.DataFrame, policy: PolicyTable, programme: Programme) -> Ou
     ----------
     sent
         One row per ``policy_segment`` and ``arm``: ``members``, and ``weight``, the sum of their weights in the effect
-        on margin, see :func:`weights`.
+        on margin, see :func:`weights`, and ``cost``, the sum of what they cost, set-up left out.
     policy
         With effects for all of them.
     programme
@@ -88,7 +88,7 @@ def outlook(sent: pd.DataFrame, policy: PolicyTable, programme: Programme) -> Ou
     """
     told = sent.merge(expectations(policy, programme), on=["policy_segment", "arm"], validate="1:1")
     setup = sum(one.setup_cost for one in programme.incentives if one.id in set(told["incentive_id"]))
-    cost = float((told["cost"] * told["members"]).sum()) + setup
+    cost = float(told["cost"].sum()) + setup
     margin = float((told["margin"] * told["weight"]).sum())
     errors = (told["error"] * told["weight"]).groupby(told["policy_segment"]).sum()
     reach = TWO_SIDED_Z * float(np.sqrt((errors**2).sum()))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.programme import Programme
+from serving.budget import SMALLEST_COST
 
 PhaseName = Literal["test", "burst", "tail"]
 
@@ -39,7 +40,7 @@ def divide(offers: pd.DataFrame, programme: Programme) -> tuple[pd.DataFrame, tu
     """
     shares = programme.phases
     cost, lot = offers["expected_cost"].to_numpy(), offers["lot"].to_numpy()
-    slope = offers["expected_net"].to_numpy() / np.maximum(cost, np.finfo(float).tiny)
+    slope = offers["expected_net"].to_numpy() / np.maximum(cost, SMALLEST_COST)
     in_test = _first(np.argsort(lot, kind="stable"), cost, shares.test * cost.sum())
     others = np.flatnonzero(~in_test)
     in_burst = np.zeros(len(cost), dtype=bool)

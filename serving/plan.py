@@ -45,7 +45,8 @@ class Plan:
     curve
         Budgets up to that, and what each would bring.
     sent
-        What each of these budgets would send: ``policy_segment``, ``arm``, ``members`` and ``cost`` without set-up.
+        What each of these budgets would send: ``policy_segment``, ``arm``, ``members``, ``weight``, the sum of their
+        weights in the effect on margin, and ``cost`` without set-up.
     phases
         What is spent when, set-up apart.
     """
@@ -75,12 +76,13 @@ class Contenders:
     ----------
     members
         ``member_id``, ``policy_segment``, ``value_if_active``, ``held`` (in the holdout) and ``lot``.
-    may_get
-        One row per member and one column per arm: what no guardrail forbids.
+    may_get, cost
+        One row per member and one column per arm: what no guardrail forbids, and what it is expected to cost.
     """
 
     members: pd.DataFrame
     may_get: np.ndarray
+    cost: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -120,13 +122,15 @@ def contend(
     own = members[["member_id", "policy_segment", "value_if_active"]].iloc[rows].reset_index(drop=True)
     today = programme.local_date(as_of)
     held = in_holdout(own["member_id"], as_of=today, share=rules.holdout_share, seed=rules.seed)
-    return Contenders(own.assign(held=held, lot=member_lots(own["member_id"], rules.seed)), may_get[rows])
+    lot = member_lots(own["member_id"], rules.seed)
+    return Contenders(own.assign(held=held, lot=lot), may_get[rows], allowed.cost[rows])
 
 
 def together(parts: Sequence[Contenders]) -> Contenders:
     """Join contenders found in parts."""
     members = pd.concat([part.members for part in parts], ignore_index=True)
-    return Contenders(members, np.vstack([part.may_get for part in parts]))
+    may_get, cost = (np.vstack([getattr(part, name) for part in parts]) for name in ("may_get", "cost"))
+    return Contenders(members, may_get, cost)
 
 
 def plan_budget(contenders: Contenders, policy: PolicyTable, programme: Programme, *, budget: float) -> Plan:
@@ -134,8 +138,8 @@ def plan_budget(contenders: Contenders, policy: PolicyTable, programme: Programm
 
     A member may get what the policy recommends to them, or, where that is an upgrade, the cheapest that works; with
     money enough they get what is recommended, unless for them that brings less than it costs. Of a segment's effect on
-    margin each member gets a share as large as their own value if active: those recalled spend like themselves. Cost
-    and recall are the segment's. The holdout gets nothing.
+    margin each member gets a share as large as their own value if active: those recalled spend like themselves. Recall
+    is the segment's, cost each member's own (:func:`serving.guardrails.arm_costs`). The holdout gets nothing.
 
     Parameters
     ----------
@@ -154,9 +158,8 @@ def plan_budget(contenders: Contenders, policy: PolicyTable, programme: Programm
 
     budgets = [share * everything.solution.cost for share in CURVE_SHARES]
     solved = [everything.solver.solve(money, everything.solution.sent).chosen for money in budgets]
-    sent = [_sent(everything.solver.candidates, chosen) for chosen in solved]
+    sent = tuple(_sent(everything.solver.candidates, chosen) for chosen in solved)
     offers, phases = divide(_offers(contenders.members, best, programme), programme)
-    told = everything.solver.candidates.offered.told
     return Plan(
         offers=offers,
         outlook=outlook(_sent(best.solver.candidates, best.solution.chosen), policy, programme),
@@ -170,7 +173,7 @@ def plan_budget(contenders: Contenders, policy: PolicyTable, programme: Programm
         exploration_cost=best.solution.explored,
         full_cost=everything.solution.cost if (everything.solution.chosen != NOTHING).any() else 0.0,
         curve=tuple((money, outlook(each, policy, programme)) for money, each in zip(budgets, sent, strict=True)),
-        sent=tuple(_costed(each, told) for each in sent),
+        sent=sent,
         phases=phases,
     )
 
@@ -227,7 +230,7 @@ class _Solver:
         found = np.unique(self.candidates.offered.place[~np.isnan(self.candidates.net)])
         self.incentives = frozenset(self.candidates.offered.told["incentive_id"].iloc[found])
         open_arms = contenders.may_get & ~closed_arms(closed, programme)
-        self._lots = exploration(contenders.members, open_arms, policy, programme)
+        self._lots = exploration(contenders.members, open_arms, contenders.cost, programme)
 
     def without(self, incentives: frozenset[str]) -> _Solver:
         """Close more incentives."""
@@ -275,7 +278,7 @@ def _candidates(
 ) -> _Candidates:
     members = contenders.members
     may_get = contenders.may_get & ~closed_arms(closed, programme)
-    offered = options(members["policy_segment"], may_get, policy, programme)
+    offered = options(members["policy_segment"], may_get, contenders.cost, policy, programme)
     advised = members[offered.place[:, RECOMMENDED] != NONE]
     alone = pd.Series(1.0, members.index)
     typical = typical_values(advised["value_if_active"], alone[advised.index], advised["policy_segment"])
@@ -290,12 +293,8 @@ def _sent(candidates: _Candidates, chosen: np.ndarray) -> pd.DataFrame:
     places = candidates.offered.place[rows, chosen[rows]]
     members = np.bincount(places, minlength=len(told))
     weight = np.bincount(places, candidates.weight[rows], minlength=len(told))
-    return told[["policy_segment", "arm"]].assign(members=members, weight=weight)[members > 0]
-
-
-def _costed(sent: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
-    known = sent.drop(columns="weight").merge(told[["policy_segment", "arm", "cost"]], on=["policy_segment", "arm"])
-    return known.assign(cost=known["cost"] * known["members"])
+    cost = np.bincount(places, candidates.offered.cost[rows, chosen[rows]], minlength=len(told))
+    return told[["policy_segment", "arm"]].assign(members=members, weight=weight, cost=cost)[members > 0]
 
 
 def _offers(members: pd.DataFrame, settled: _Settled, programme: Programme) -> pd.DataFrame:
@@ -310,7 +309,7 @@ def _offers(members: pd.DataFrame, settled: _Settled, programme: Programme) -> p
             incentive_id=incentives,
             channel=channels,
             evidence=told["evidence"],
-            expected_cost=told["cost"],
+            expected_cost=candidates.offered.cost[rows, chosen[rows]],
             expected_recall=told["recall"],
             expected_net=candidates.net[rows, chosen[rows]],
             lot=members["lot"].to_numpy()[rows],

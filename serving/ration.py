@@ -43,7 +43,7 @@ class Ration(Record):
 
 def steps(offered: Options, net: np.ndarray, lot: np.ndarray) -> Steps:
     """Find the steps along members' frontiers; see :func:`serving.budget.frontier_steps`."""
-    return frontier_steps(cost=offered.of("cost"), value=net, lot=lot)
+    return frontier_steps(cost=offered.cost, value=net, lot=lot)
 
 
 def member_lots(member_ids: pd.Series, seed: str) -> np.ndarray:
@@ -59,17 +59,15 @@ def within(
     Returns
     -------
     tuple
-        The option that is left to each member, by its place in ``offered.told``, or `NONE`; and why those get none who
-        would have: `budget`, or `not_worth_it` where to them it would bring less than it costs.
+        The column of the option that is left to each member, or `NOTHING`; and why those get none who would have:
+        `budget`, or `not_worth_it` where to them it would bring less than it costs.
     """
-    everybody = np.arange(len(members))
     alone = pd.Series(1.0, members.index)
     weight = weights(members["value_if_active"], alone, members["policy_segment"], ration.typical_values).to_numpy()
     net, lot = offered.net(weight), member_lots(members["member_id"], seed)
     taken = steps(offered, net, lot)
     chosen = taken.choices(taken.beyond(limit.multiplier, limit.lots_below), len(members))
     chosen = np.where(lot < limit.drawn_below, chosen, NOTHING)
-    place = np.where(chosen == NOTHING, NONE, offered.place[everybody, chosen])
     missed = (chosen == NOTHING) & (offered.place[:, RECOMMENDED] != NONE)
     pays = (net > 0).any(axis=1)
-    return place, np.select([missed & pays, missed], ["budget", "not_worth_it"], "")
+    return chosen, np.select([missed & pays, missed], ["budget", "not_worth_it"], "")

@@ -122,7 +122,8 @@ def _expected(
         return {}
     groups = con.execute(
         "select policy_segment, recommended_incentive, channel, assigned_by is not distinct from 'holdout' as held, "
-        "cast(count(*) as double) as members, cast(sum(cast(value_if_active as decimal(38, 6))) as double) as value "
+        "cast(count(*) as double) as members, cast(sum(cast(value_if_active as decimal(38, 6))) as double) as value, "
+        "cast(sum(cast(expected_cost as decimal(38, 6))) as double) as cost "
         "from decisions where recommended_incentive is not null group by all order by all"
     ).df()
     of_groups = groups["value"], groups["members"], groups["policy_segment"]

@@ -264,7 +264,7 @@ def _true_effects(offers: pd.DataFrame, effects: pd.DataFrame, programme: Progra
     redeemed = truth["redemption"] * (truth["base_recall"] + truth["recall"])
     catalogue = {incentive.id: incentive for incentive in programme.arms}
     truth["cost"] = [
-        expected_cost(catalogue[incentive_id], redemption_rate=rate)
+        expected_cost(catalogue[incentive_id], redemption_rate=rate, basket=0.0)
         for incentive_id, rate in zip(truth["incentive_id"], redeemed, strict=True)
     ]
     return truth.assign(net_value=truth["margin"] - truth["cost"])

@@ -11,7 +11,7 @@ import pandas as pd
 from features.errors import InputError
 from features.programme import Programme
 from features.settings_data import Trials
-from serving.incentives import expected_cost
+from serving.incentives import contact_costs, redemption_costs
 from serving.policy_table import Evidence
 from serving.segments import POLICY_SEGMENTS
 from training.offer_log import OfferLog
@@ -45,7 +45,7 @@ def trial_log(given: pd.DataFrame, trials: Trials, programme: Programme, *, name
     recall, value = (_numbers(rows, column, name) for column in ("recalled", "value"))
     if not recall.isin([0, 1]).all():
         raise InputError(f"{name}.recalled: must be 0 or 1, or true or false")
-    cost = _numbers(rows, "cost", name) if "cost" in rows else _most(incentive, recall, programme)
+    cost = _numbers(rows, "cost", name) if "cost" in rows else _most(incentive, recall, value, programme)
     propensity = _numbers(rows, "propensity", name) if "propensity" in rows else pd.Series(0.5, index=rows.index)
     if not propensity.between(0, 1, inclusive="neither").all():
         raise InputError(f"{name}.propensity: must lie between 0 and 1")
@@ -103,12 +103,9 @@ def _numbers(rows: pd.DataFrame, column: str, name: str) -> pd.Series:
     return numbers
 
 
-def _most(incentive: pd.Series, recall: pd.Series, programme: Programme) -> pd.Series:
-    """Return the most each unit can have cost: the contact, and the face value if it was recalled."""
-    sent = {one.id: expected_cost(one, redemption_rate=0) for one in programme.arms}
-    used = {one.id: expected_cost(one, redemption_rate=1) for one in programme.arms}
-    contact, full = (incentive.map(costs).astype("float64").fillna(0.0) for costs in (sent, used))
-    return contact + recall * (full - contact)
+def _most(incentive: pd.Series, recall: pd.Series, value: pd.Series, programme: Programme) -> pd.Series:
+    """Return the most each unit can have cost: the contact, and the redemption if it was recalled."""
+    return contact_costs(incentive, programme) + recall * redemption_costs(incentive, value, programme)
 
 
 def _coded(values: pd.Series) -> pd.Series:

@@ -12,8 +12,14 @@ def incentive(id_: str = "coupon", **settings: object) -> Incentive:
 
 def test_an_incentive_costs_its_contact_and_its_face_value_as_often_as_it_is_redeemed() -> None:
     coupon = incentive(contact_cost=0.2, face_value=10, setup_cost=500)
-    assert expected_cost(coupon, redemption_rate=0.15) == pytest.approx(1.7)
-    assert expected_cost(coupon, redemption_rate=0) == 0.2
+    assert expected_cost(coupon, redemption_rate=0.15, basket=80.0) == pytest.approx(1.7)
+    assert expected_cost(coupon, redemption_rate=0.0, basket=80.0) == 0.2
+
+
+def test_a_share_of_the_order_costs_more_on_a_larger_one() -> None:
+    tenth = incentive(contact_cost=0.2, face_share=0.1)
+    costs = expected_cost(tenth, redemption_rate=np.array([0.5, 0.5]), basket=np.array([20.0, 100.0]))
+    assert costs == pytest.approx([1.2, 5.2])
 
 
 MEMBERS = pd.DataFrame(

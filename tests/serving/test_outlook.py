@@ -36,7 +36,8 @@ def policy() -> PolicyTable:
 
 
 def sent(*rows: tuple[str, str, int, float]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["policy_segment", "arm", "members", "weight"])
+    frame = pd.DataFrame(rows, columns=["policy_segment", "arm", "members", "weight"])
+    return frame.assign(cost=1.0 * frame["members"])
 
 
 def test_margin_goes_by_weight_and_cost_and_recalls_by_heads() -> None:

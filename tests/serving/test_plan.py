@@ -3,6 +3,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import linprog
 
 from features.programme import Programme, parse_programme
 from serving.advice import decide
@@ -79,6 +80,13 @@ def planned(
     given, by = members() if frame is None else frame, table or policy(*EFFECTS)
     rules = settings or programme()
     return plan_budget(contend(given, by, rules, as_of=AS_OF, contacts=None), by, rules, budget=budget)
+
+
+def by_share(share: float, **guardrails: object) -> Programme:
+    """The gift is a share of the order."""
+    settings = programme(**guardrails)
+    mail, gift = settings.incentives
+    return settings.model_copy(update={"incentives": (mail, gift.model_copy(update={"face_share": share}))})
 
 
 def bought(plan: Plan) -> dict[tuple[str, str], int]:
@@ -404,3 +412,53 @@ def test_the_set_up_of_what_only_comes_up_by_lot_is_paid_too() -> None:
     dear, free = (planned(np.inf, settings=exploring(0.1, gift=setup), table=known) for setup in (50.0, 0.0))
     assert dear.assigned_cost - free.assigned_cost == pytest.approx(50.0)
     assert planned(np.inf, settings=exploring(0.0, gift=50.0), table=known).assigned_cost == pytest.approx(10.0)
+
+
+def unlike_baskets(count: int = 200) -> pd.DataFrame:
+    draw = np.random.default_rng(8)
+    value = draw.lognormal(4.6, 0.5, count)
+    return mixed(count).assign(average_order_value=draw.lognormal(3.4, 0.6, count), value_if_active=value)
+
+
+def test_who_orders_for_more_costs_more_where_an_incentive_is_a_share_of_the_order() -> None:
+    frame = members(average_order_value=np.arange(10.0, 110.0, 10.0))
+    offers = planned(np.inf, frame, by_share(0.2), policy(EFFECTS[1], advantages=())).offers
+    assert offers.set_index("member_id")["expected_cost"].to_dict() == pytest.approx(
+        {f"m{number}": 0.1 * 0.2 * 10.0 * (number + 1) for number in range(5)}
+    )
+
+
+def test_what_a_share_of_a_large_order_would_cost_is_capped_for_that_member() -> None:
+    frame = members(average_order_value=[50.0, 90_000.0, np.nan, -5.0, 50.0, *[50.0] * 5])
+    sent = planned(np.inf, frame, by_share(0.2), policy(EFFECTS[1], advantages=())).offers["member_id"]
+    assert sent.tolist() == ["m0", "m3", "m4"]
+
+
+@pytest.mark.parametrize("budget", [4.0, 30.0, 90.0])
+def test_members_own_costs_lead_to_the_optimum_that_highs_finds(budget: float) -> None:
+    frame, settings = unlike_baskets(), by_share(0.9)
+    contenders = contend(frame, policy(*EFFECTS), settings, as_of=AS_OF, contacts=None)
+    plan = plan_budget(contenders, policy(*EFFECTS), settings, budget=budget)
+    own, high = contenders.members, (contenders.members["policy_segment"] == "high__mid").to_numpy()
+    weight = (own["value_if_active"] / own["policy_segment"].map(plan.ration.typical_values)).to_numpy()
+    margin = np.column_stack([np.where(high, 4.0, 2.0), np.where(high, 7.0, np.nan)])
+    net = np.where(contenders.may_get, margin * weight[:, None] - contenders.cost, np.nan)
+    rows, cells = len(own), np.nan_to_num(net, nan=-1e6).ravel()
+    limits = np.vstack([np.kron(np.eye(rows), np.ones(2)), contenders.cost.ravel()])
+    best = -linprog(-cells, A_ub=limits, b_ub=np.r_[np.ones(rows), budget], bounds=(0, 1)).fun
+    left = budget - plan.outlook.cost
+    assert np.unique(plan.offers["expected_cost"]).size > 1
+    assert plan.outlook.net_value + left * plan.multiplier == pytest.approx(best)
+
+
+def test_decisions_with_members_own_costs_keep_to_the_plan_among_all_and_alone() -> None:
+    settings, frame, table = by_share(0.9, holdout_share=0.2), unlike_baskets(), policy(*EFFECTS)
+    plan = planned(50.0, frame, settings, table)
+    sent = dict(zip(plan.offers["member_id"], plan.offers["incentive_id"], strict=True))
+    assert recommended(frame, table, settings, plan.ration) == sent
+    decided = decide(frame, table, settings, as_of=AS_OF, contacts=None, ration=plan.ration).set_index("member_id")
+    cost = plan.offers.set_index("member_id")["expected_cost"]
+    pd.testing.assert_series_equal(decided.loc[cost.index, "expected_cost"], cost)
+    for row in (0, 50, 100, 150):
+        alone = decide(frame.iloc[[row]], table, settings, as_of=AS_OF, contacts=None, ration=plan.ration)
+        pd.testing.assert_frame_equal(alone.set_index("member_id"), decided.iloc[[row]])
