@@ -6,10 +6,13 @@ alone gets what they would get among all.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from features.programme import Programme
 from serving.assignment import lots
 from serving.budget import NOTHING, Steps, frontier_steps
 from serving.bundle import Record
@@ -35,10 +38,19 @@ class Ration(Record):
     """What may be recommended, and to whom, beyond what guardrails allow."""
 
     closed: tuple[str, ...] = Field((), description="incentives whose set-up would not be earned back")
+    paid: tuple[str, ...] = Field((), description="incentives whose set-up an earlier phase of the campaign has paid")
     typical_values: dict[str, float] = Field(
         default_factory=dict, description="mean value if active per policy segment, of members who may be sent anything"
     )
     limit: Limit | None = Field(None, description="None where there is no budget")
+
+
+def set_up_paid(programme: Programme, incentives: Collection[str]) -> Programme:
+    """Return the programme with nothing left to pay for setting these incentives up."""
+    left = tuple(
+        one.model_copy(update={"setup_cost": 0.0}) if one.id in incentives else one for one in programme.incentives
+    )
+    return programme.model_copy(update={"incentives": left})
 
 
 def steps(offered: Options, net: np.ndarray, lot: np.ndarray) -> Steps:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from features.programme import Programme
 from features.schemas import Tables
 from serving.bundle import ModelBundle
 from serving.decisions import scored_members
+from serving.guardrails import closed_arms
 from serving.kept import span_candidates
 from serving.loading import Pace, Step
 from serving.parts import spans
 from serving.phases import PhaseName
 from serving.plan import Contenders, Plan, contend, plan_budget, ration_set_up, together
 from serving.policy_table import PolicyTable
-from serving.ration import Ration, member_lots
+from serving.ration import Ration, member_lots, set_up_paid
 
 
 def find_contenders(
@@ -91,15 +94,24 @@ def ration_phase(
 ) -> Ration:
     """Spend one phase's share of a campaign's budget.
 
-    The test goes to members drawn by lot among all the budget would reach. Burst and tail spend their shares on those
-    who bring most per unit of cost among the members who are left: who had an offer in an earlier phase is cooling
-    down.
+    The test goes to members drawn by lot among all the budget would reach, and pays the set-up of what the budget would
+    send them; the phases share the rest. Burst and tail spend their shares on those who bring most per unit of cost
+    among the members who are left: who had an offer in an earlier phase is cooling down.
     """
-    money = budget * getattr(programme.phases, phase)
-    planned = plan_budget(contenders, policy, programme, budget=budget if phase == "test" else money)
-    of_phase = {"budget": money, "phase": phase, **(_drawn(planned, programme) if phase == "test" else {})}
-    limit = planned.ration.limit
-    return planned.ration.model_copy(update={"limit": limit and limit.model_copy(update=of_phase)})
+    whole = plan_budget(contenders, policy, programme, budget=budget)
+    setup = whole.outlook.setup_cost
+    money = (budget - setup) * getattr(programme.phases, phase)
+    if phase == "test":
+        return _of_phase(whole.ration, {"budget": setup + money, "phase": phase, **_drawn(whole, programme)})
+    closed = whole.ration.closed
+    paid = tuple(one.id for one in programme.incentives if one.setup_cost > 0 and one.id not in closed)
+    still_open = replace(contenders, may_get=contenders.may_get & ~closed_arms(closed, programme))
+    ration = plan_budget(still_open, policy, set_up_paid(programme, paid), budget=money).ration
+    return _of_phase(ration.model_copy(update={"closed": closed, "paid": paid}), {"phase": phase})
+
+
+def _of_phase(ration: Ration, changed: dict[str, Any]) -> Ration:
+    return ration.model_copy(update={"limit": ration.limit and ration.limit.model_copy(update=changed)})
 
 
 def _drawn(planned: Plan, programme: Programme) -> dict[str, float]:

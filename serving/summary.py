@@ -23,7 +23,7 @@ from serving.engines import Terms
 from serving.incentives import arms_named, campaign_costs
 from serving.outlook import Outlook, outlook, typical_values, weights
 from serving.policy_table import Evidence, PolicyTable
-from serving.ration import Ration
+from serving.ration import Ration, set_up_paid
 from serving.runs import Chunk
 
 
@@ -73,6 +73,7 @@ class RunSummary(Record):
 def summarise(loaded: Loaded, terms: Terms, chunks: Sequence[Chunk], decisions: Path, *, file: Path) -> RunSummary:
     """Sum up the decisions in a file, which is to be called ``file``, and the chunks they were made in."""
     programme, bundle, policy_table = terms.programme, terms.bundle, terms.policy_table
+    unpaid = set_up_paid(programme, terms.ration.paid if terms.ration else ())
     as_of = programme.local_date(terms.as_of)
     with duckdb.connect(config={"threads": programme.training.threads}) as con:
         con.execute(f"create view decisions as from read_parquet({literal(str(decisions))})")
@@ -107,10 +108,10 @@ def summarise(loaded: Loaded, terms: Terms, chunks: Sequence[Chunk], decisions: 
             money=Money(
                 expected_value=float(value),
                 value_at_stake=float(stake),
-                expected_cost=campaign_costs(sent, programme.incentives)["cost"].sum(),
+                expected_cost=campaign_costs(sent, unpaid.incentives)["cost"].sum(),
             ),
             ration=terms.ration,
-            **_expected(con, policy_table, programme, terms.ration),
+            **_expected(con, policy_table, unpaid, terms.ration),
             file=file,
         )
 

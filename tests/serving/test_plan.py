@@ -1,4 +1,5 @@
 from datetime import datetime
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -462,3 +463,29 @@ def test_decisions_with_members_own_costs_keep_to_the_plan_among_all_and_alone()
     for row in (0, 50, 100, 150):
         alone = decide(frame.iloc[[row]], table, settings, as_of=AS_OF, contacts=None, ration=plan.ration)
         pd.testing.assert_frame_equal(alone.set_index("member_id"), decided.iloc[[row]])
+
+
+def test_a_campaigns_set_up_is_paid_with_its_test_and_not_again() -> None:
+    settings, table = programme({"mail": 20.0}), policy(*EFFECTS, advantages=())
+    frame = pd.concat([members(member_id=[f"{part}{number}" for number in range(10)]) for part in range(10)])
+    frame = frame.assign(value_if_active=np.random.default_rng(9).lognormal(5, 0.3, 100)).reset_index(drop=True)
+    spent: dict[str, int] = {}
+    for phase in get_args(PhaseName):
+        contenders = contend(frame, table, settings, as_of=AS_OF, contacts=None)
+        ration = ration_phase(contenders, table, settings, budget=70.0, phase=phase)
+        sent = recommended(frame, table, settings, ration)
+        spent[phase] = len(sent)  # an offer costs 1
+        assert ration.limit is not None
+        assert ration.paid == (() if phase == "test" else ("mail",))
+        assert ration.limit.budget == pytest.approx({"test": 25.0, "burst": 35.0, "tail": 10.0}[phase])
+        cooling = frame["last_assignment_days"].where(~frame["member_id"].isin(list(sent)), 1.0)
+        frame = frame.assign(last_assignment_days=cooling)
+    assert spent == {"test": 5, "burst": 35, "tail": 10}
+
+
+def test_what_the_whole_budget_would_not_set_up_stays_closed_in_later_phases() -> None:
+    settings, table = programme({"gift": 100.0}), policy(*EFFECTS)
+    contenders = contend(members(), table, settings, as_of=AS_OF, contacts=None)
+    ration = ration_phase(contenders, table, settings, budget=1000.0, phase="burst")
+    assert (ration.closed, ration.paid) == (("gift",), ())
+    assert set(recommended(members(), table, settings, ration).values()) == {"mail"}
