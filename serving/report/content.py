@@ -14,6 +14,7 @@ from serving.bundle import ModelBundle
 from serving.decisions import candidates, scored_members
 from serving.plan import Plan, contend, plan_budget
 from serving.policy_table import PolicyTable
+from serving.ration import set_up_paid
 from serving.report.causes import tally_causes
 from serving.report.programme_value import ProgrammeValue, programme_values
 from serving.report.publications import Publication
@@ -104,19 +105,19 @@ def gather(
     loaded: Loaded,
 ) -> Content:
     """Gather what a report of a publication says; see :class:`Content`."""
-    decisions = now.decisions(reasons=True)
+    decisions, unpaid = now.decisions(reasons=True), _unpaid(programme, now)
     risky = at_risk(decisions)
     own_bundle = bundle if bundle.version == now.summary.model_version else None
     own_policy = policy if policy and policy.version == now.summary.policy_version else None
     return Content(
         programme=programme,
         summary=now.summary,
-        totals=totals(decisions, programme),
+        totals=totals(decisions, unpaid),
         before=_week_before(before, decisions, programme) if before else None,
         grid=risk_grid(risky),
         causes=tally_causes(risky, programme.windows),
-        sendings=sendings(decisions, own_policy, programme.incentives),
-        exploration=explored(decisions, programme.incentives),
+        sendings=sendings(decisions, own_policy, unpaid.incentives),
+        exploration=explored(decisions, unpaid.incentives),
         no_offers=no_offers(risky),
         evidence=_evidence(own_policy, decisions, programme) if own_policy else None,
         plan=_plan(programme, now.as_of, own_bundle, own_policy, loaded),
@@ -126,13 +127,19 @@ def gather(
     )
 
 
+def _unpaid(programme: Programme, publication: Publication) -> Programme:
+    """Return the programme with the set-up left to pay that an earlier phase of the campaign has not paid."""
+    ration = publication.summary.ration
+    return set_up_paid(programme, ration.paid if ration else ())
+
+
 def _evidence(policy: PolicyTable, decisions: pd.DataFrame, programme: Programme) -> Evidence:
     return Evidence(policy, withheld(decisions, policy), verdicts(policy, programme.incentives))
 
 
 def _week_before(before: Publication, now: pd.DataFrame, programme: Programme) -> WeekBefore:
     then = before.decisions()
-    return WeekBefore(before.as_of, totals(then, programme), movements(then, now))
+    return WeekBefore(before.as_of, totals(then, _unpaid(programme, before)), movements(then, now))
 
 
 def _plan(
