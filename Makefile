@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test coverage test-full lint format bench-quality bench-automl bench-families tune-defaults bench-demo bench-batch bench-learning bench-evidence bench-service check-airflow notebooks docs site constraints clean
+.PHONY: help demo serve test coverage test-full lint format bench-quality bench-automl bench-families tune-defaults bench-demo bench-batch bench-learning bench-evidence bench-planning bench-service check-airflow notebooks docs site constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -81,6 +81,9 @@ check-airflow: $(STAMP)  ## load deploy/'s DAG with Airflow, in an environment o
 	$(PYTHON) -m venv build/airflow
 	$(BIN)/uv pip install --quiet --python build/airflow/bin/python "apache-airflow>=3.3,<4"
 	AIRFLOW_HOME=$(CURDIR)/build/airflow/home build/airflow/bin/python deploy/check_airflow.py
+
+bench-planning: $(STAMP)  ## how long a budget takes to be divided; MEMBERS=1000000
+	MEMBERS=$(MEMBERS) $(BIN)/python benchmarks/planning.py
 
 bench-service: $(STAMP)  ## the service beside a bare BentoML echo; SOAK_SECONDS=600 of 64 callers; SMALL=1 in minutes
 	$(BIN)/python benchmarks/service.py

@@ -104,6 +104,13 @@ SHAP values and the same rows written to Parquet and SQLite, without any checks.
 stores side by side, so its steps add up to more than the total.
 """
 
+PLANNING = """## A budget: `make bench-planning`
+
+A budget of 0.60 per member divided among made-up members, every one of whom may be sent any of five effective
+incentives, on one thread; two have a set-up, one is a share of the order. *The floor* reads the same columns as arrays
+and sorts once.
+"""
+
 SERVICE = """## The service: `make bench-service`
 
 Beside a bare BentoML `async def` endpoint that is sent, and sends back, the same answer about one stored member; both
@@ -122,7 +129,7 @@ SIZES = {
 }
 """What of the weekly job's results the sizing table has, and what it calls it."""
 
-PLAIN = {"evidence": EVIDENCE, "batch": BATCH, "service": SERVICE, "demo": DEMO}
+PLAIN = {"evidence": EVIDENCE, "batch": BATCH, "planning": PLANNING, "service": SERVICE, "demo": DEMO}
 """Results of flat records, in the order of the page."""
 
 
