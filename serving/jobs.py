@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from features.checks import Finding
     from features.programme import Programme
     from serving.phases import PhaseName
+    from serving.plan import Plan
     from serving.summary import RunSummary
 
 Rows = Sequence[Mapping[str, Any]]
@@ -193,8 +194,24 @@ def plan(
         **totals,
         **rows,
     }
-    unsent = (f"{one} is not planned: its set-up would not be earned back" for one in planned.not_earned_back)
-    return JobResult(record, rows, loaded.findings, tuple(unsent))
+    told: dict[str, Rows] = {
+        "plan": [{"of the plan": name.replace("_", " "), "value": value} for name, value in totals.items()]
+    }
+    shown = {**rows, **told} if planned.full_cost else told
+    return JobResult(record, shown, loaded.findings, tuple(plan_warnings(planned, budget)))
+
+
+def plan_warnings(planned: Plan, budget: float) -> Iterator[str]:
+    """Say what somebody who asked for a plan within a budget has to know of it."""
+    for name in planned.not_earned_back:
+        yield f"{name} is not planned: its set-up would not be earned back"
+    if not planned.full_cost:
+        yield "nothing was shown to be worth sending, whatever the budget; `winback effects` says why"
+    if planned.assigned_cost > budget * (1 + 1e-9):
+        yield (
+            f"what exploration may send, set-up included, is expected to cost {planned.assigned_cost:,.2f}, "
+            f"more than the budget of {budget:,.2f}; `exploration_share` sets how much is explored"
+        )
 
 
 def pause(programme: Programme, reason: str) -> JobResult:

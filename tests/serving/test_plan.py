@@ -8,6 +8,7 @@ from scipy.optimize import linprog
 
 from features.programme import Programme, parse_programme
 from serving.advice import decide
+from serving.jobs import plan_warnings
 from serving.phases import PhaseName
 from serving.plan import Plan, contend, plan_budget, ration_set_up, together
 from serving.policy_table import Advantage, Choice, Effect, Estimate, Paused, PolicyTable, Pooled
@@ -489,3 +490,11 @@ def test_what_the_whole_budget_would_not_set_up_stays_closed_in_later_phases() -
     ration = ration_phase(contenders, table, settings, budget=1000.0, phase="burst")
     assert (ration.closed, ration.paid) == (("gift",), ())
     assert set(recommended(members(), table, settings, ration).values()) == {"mail"}
+
+
+def test_a_plan_warns_where_nothing_is_worth_sending_and_exploration_alone_costs_more_than_the_budget() -> None:
+    idle = policy(*(without_effect(one) for one in EFFECTS))
+    nothing, explores = plan_warnings(planned(1.0, settings=exploring(0.5), table=idle), 1.0)
+    assert nothing.startswith("nothing was shown to be worth sending")
+    assert "exploration may send" in explores
+    assert list(plan_warnings(planned(10.0), 10.0)) == []

@@ -42,9 +42,15 @@ def quiet(_: str) -> None:
     """Say nothing."""
 
 
+def _by_share(programme: Programme) -> Programme:
+    """Let a redemption cost a tenth of the order, so that every member's offer costs something else."""
+    incentives = tuple(one.model_copy(update={"face_share": 0.1}) for one in programme.incentives)
+    return programme.model_copy(update={"incentives": incentives})
+
+
 @pytest.fixture(scope="module")
 def rationed(shop, tmp_path_factory) -> Rationed:
-    programme = small_programme(tmp_path_factory.mktemp("rationed"), shop.frames)
+    programme = _by_share(small_programme(tmp_path_factory.mktemp("rationed"), shop.frames))
     bundle = programme.path("bundle")
     save_bundle(shop.bundle, bundle)
     save_policy_table(shop.policy_table, policy_file(programme))
@@ -66,6 +72,7 @@ def answers(rationed) -> Iterator[Answers]:
 
 def test_plan_and_summary_agree_on_what_comes_of_the_budget(rationed):
     expected = rationed.summary.expected
+    assert len({record.expected_cost for record in rationed.records.values() if record.expected_cost}) > 1
     assert 0 < expected.members < expected.members + rationed.summary.no_offer_reasons["budget"]
     assert expected.cost <= rationed.budget
     for name in ("members", "recalls", "margin", "cost", "net_value", "net_value_low", "net_value_high"):
