@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -13,25 +13,43 @@ from serving.assignment import assign
 from serving.budget import NOTHING
 from serving.guardrails import Permits, permits
 from serving.incentives import named_arms
-from serving.options import NONE, RECOMMENDED, options, worth_sending
+from serving.options import NONE, RECOMMENDED, at, options, worth_sending
 from serving.policy_table import PolicyTable
 from serving.ration import Ration, within
 
-_ADVICE: Final = {
-    "advised_arm": "str",
-    "expected_cost": "float64",
-    "expected_recall": "float64",
-    "expected_recall_low": "float64",
-    "expected_recall_high": "float64",
-    "evidence": "str",
-    "no_offer_reason": "str",
-}
+READ: Final = (
+    "member_id",
+    "tier",
+    "state",
+    "persona",
+    "policy_segment",
+    "order_count",
+    "value_per_year",
+    "value_if_active",
+    "average_order_value",
+    "last_assignment_days",
+    "messages_per_week_28d",
+)
+"""The columns of members that advice depends on."""
+
 _TOLD: Final = {
     "arm": "advised_arm",
     "recall": "expected_recall",
     "recall_low": "expected_recall_low",
     "recall_high": "expected_recall_high",
 }
+_NUMBERS: Final = ("expected_cost", "expected_recall", "expected_recall_low", "expected_recall_high")
+_TEXTS: Final = frozenset(
+    {
+        "recommended_incentive",
+        "channel",
+        "evidence",
+        "no_offer_reason",
+        "assigned_by",
+        "assigned_incentive",
+        "assigned_channel",
+    }
+)
 
 
 def decide(
@@ -49,9 +67,7 @@ def decide(
     Parameters
     ----------
     members
-        Features, scores and segments, one row per member: ``member_id``, ``tier``, ``state``, ``persona``,
-        ``policy_segment``, ``order_count``, ``value_per_year``, ``value_if_active``, ``last_assignment_days`` and
-        ``messages_per_week_28d``.
+        Features, scores and segments, one row per member: the columns of `READ`.
     policy
         Effects per policy segment; ``None`` if they were never estimated.
     programme
@@ -82,40 +98,44 @@ def decide(
         closed=ration.closed if ration else (),
     )
     advice = advise(members, allowed, policy, programme, ration)
-    takes_part = members["policy_segment"].notna() & (advice["no_offer_reason"] != "budget").fillna(True)
+    takes_part = members["policy_segment"].notna().to_numpy() & (advice["no_offer_reason"] != "budget")
     assigned = assign(
         members["member_id"],
+        arms=allowed.arms,
         advised=advice["advised_arm"],
-        may_get=pd.DataFrame(
-            allowed.may_get & takes_part.to_numpy()[:, None], index=members.index, columns=list(allowed.arms)
-        ),
-        last_assignment_days=members["last_assignment_days"],
+        may_get=allowed.may_get & takes_part[:, None],
+        last_assignment_days=members["last_assignment_days"].to_numpy(np.float64),
         as_of=programme.local_date(as_of),
         guardrails=programme.guardrails,
     )
     recommended, channel = named_arms(advice.pop("advised_arm"), programme)
-    cost = _cost_of(assigned["assigned_arm"], allowed)
-    assigned_incentive, assigned_channel = named_arms(assigned.pop("assigned_arm"), programme)
-    return pd.concat(
-        [
-            members[["member_id"]].assign(recommended_incentive=recommended, channel=channel),
-            advice,
-            assigned.assign(
-                assigned_incentive=assigned_incentive, assigned_channel=assigned_channel, assigned_cost=cost
-            ),
-        ],
-        axis=1,
-    )
+    arms = assigned.pop("assigned_arm")
+    assigned_incentive, assigned_channel = named_arms(arms, programme)
+    columns: dict[str, Any] = {
+        "member_id": members["member_id"],
+        "recommended_incentive": recommended,
+        "channel": channel,
+        **advice,
+        **assigned,
+        "assigned_incentive": assigned_incentive,
+        "assigned_channel": assigned_channel,
+        "assigned_cost": _cost_of(arms, allowed),
+    }
+    typed = {
+        name: pd.Series(values, members.index, dtype="str") if name in _TEXTS else values
+        for name, values in columns.items()
+    }
+    return pd.DataFrame(typed, index=members.index)
 
 
 def advise(
     members: pd.DataFrame, allowed: Permits, policy: PolicyTable | None, programme: Programme, ration: Ration | None
-) -> pd.DataFrame:
-    """Return, in the index of ``members``, the advised arm and what it is expected to do, or why there is none."""
+) -> dict[str, np.ndarray]:
+    """Return, per member, the advised arm and what it is expected to do, or why there is none."""
     segments = members["policy_segment"]
     reason, evidence = _grounds(segments, allowed, policy, programme)
     if policy is None:
-        advice = pd.DataFrame(index=members.index)
+        told = {"advised_arm": np.full(len(members), None), **dict.fromkeys(_NUMBERS, np.full(len(members), np.nan))}
     else:
         offered = options(segments, allowed.may_get, allowed.cost, policy, programme)
         chosen = np.full(len(members), RECOMMENDED)
@@ -124,11 +144,11 @@ def advise(
             reason = np.where(missed == "", reason, missed)
         cells = np.arange(len(members)), chosen
         place = np.where(chosen == NOTHING, NONE, offered.place[cells])
-        told = offered.told.rename(columns=_TOLD).reindex(place)
-        cost = np.where(place == NONE, np.nan, offered.cost[cells])
-        advice = told.set_axis(members.index).assign(expected_cost=cost)
-    advice = advice.assign(evidence=evidence, no_offer_reason=pd.Series(reason, members.index).replace("", None))
-    return advice.reindex(columns=list(_ADVICE)).astype(_ADVICE)
+        told = {
+            **{ours: at(offered.told[theirs], place) for theirs, ours in _TOLD.items()},
+            "expected_cost": np.where(place == NONE, np.nan, offered.cost[cells]),
+        }
+    return {**told, "evidence": evidence, "no_offer_reason": np.where(reason == "", np.array(None), reason)}
 
 
 def _grounds(
@@ -151,7 +171,8 @@ def _grounds(
     return reason, evidence
 
 
-def _cost_of(arms: pd.Series, allowed: Permits) -> pd.Series:
-    columns = pd.Index(allowed.arms).get_indexer(pd.Index(arms))
-    costs = allowed.cost[np.arange(len(arms)), columns] if allowed.arms else np.full(len(arms), np.nan)
-    return pd.Series(costs, index=arms.index).where(columns >= 0)
+def _cost_of(arms: np.ndarray, allowed: Permits) -> np.ndarray:
+    costs = np.full(len(arms), np.nan)
+    for column, arm in enumerate(allowed.arms):
+        costs = np.where(arms == arm, allowed.cost[:, column], costs)
+    return costs

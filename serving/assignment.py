@@ -61,22 +61,25 @@ def lots(salt: str, member_ids: Sequence[str] | pd.Series) -> np.ndarray:
 def assign(
     member_ids: pd.Series,
     *,
-    advised: pd.Series,
-    may_get: pd.DataFrame,
-    last_assignment_days: pd.Series,
+    arms: Sequence[str],
+    advised: np.ndarray,
+    may_get: np.ndarray,
+    last_assignment_days: np.ndarray,
     as_of: date,
     guardrails: Guardrails,
-) -> pd.DataFrame:
+) -> dict[str, np.ndarray]:
     """Turn advice into assignments, with the probability of every arm.
 
     Parameters
     ----------
     member_ids
         Members.
+    arms
+        All arms.
     advised
-        The arm the policy advises, missing where none.
+        The arm the policy advises, None where none.
     may_get
-        One boolean column per arm: what no guardrail forbids.
+        One row per member, one column per arm: what no guardrail forbids.
     last_assignment_days
         Whole days since anything was assigned, control included; missing where nothing ever was.
     as_of
@@ -86,23 +89,23 @@ def assign(
 
     Returns
     -------
-    pandas.DataFrame
-        In the index of ``member_ids``: ``assigned_arm`` (missing for control), ``assigned_by``, ``probabilities`` (of
-        control and every arm the member may get; they add up to 1) and ``assigned_probability`` (the assigned one's).
-        Where a member may get nothing, or nothing is advised and nothing explored, ``probabilities`` is empty and the
-        others are missing.
+    dict
+        Per member ``assigned_arm`` (None for control), ``assigned_by``, ``probabilities`` (of control and every arm the
+        member may get; they add up to 1) and ``assigned_probability`` (the assigned one's). Where a member may get
+        nothing, or nothing is advised and nothing explored, ``probabilities`` is empty and the others are missing.
     """
     share, held_share = guardrails.exploration_share, guardrails.holdout_share
-    arms = pd.Index([guardrails.control_id, *may_get.columns])
-    wanted = may_get.to_numpy(dtype=bool)
-    takes_part = wanted.any(axis=1) & (advised.notna().to_numpy() | (share > 0))
-    options = np.column_stack([takes_part, wanted & takes_part[:, None]])
-    advice = np.maximum(arms.get_indexer(pd.Index(advised)), CONTROL)
+    names = np.array([guardrails.control_id, *arms], dtype=object)
+    advice = np.zeros(len(member_ids), dtype=np.intp)
+    for column, name in enumerate(arms, start=CONTROL + 1):
+        advice[advised == name] = column
+    takes_part = may_get.any(axis=1) & ((advice != CONTROL) | (share > 0))
+    options = np.column_stack([takes_part, may_get & takes_part[:, None]])
 
     by_lot = _spread(options, advice, share)
     held = in_holdout(member_ids, as_of=as_of, share=held_share, seed=guardrails.seed)
-    is_known = (last_assignment_days <= _days_into_quarter(as_of)).to_numpy(dtype=bool)
-    nothing = np.eye(len(arms))[CONTROL]
+    is_known = last_assignment_days <= _days_into_quarter(as_of)
+    nothing = np.eye(len(names))[CONTROL]
     first = (1 - held_share) * by_lot + held_share * nothing
     chances = np.where(is_known[:, None], np.where(held[:, None], nothing, by_lot), first)
 
@@ -110,17 +113,15 @@ def assign(
     explores = draws >= 1 - share
     chosen = np.where(explores, _nth_option(options, (draws - (1 - share)) / (share or 1)), advice)
     chosen = np.where(held, CONTROL, chosen)
-    by = pd.Series(np.select([held, explores], ["holdout", "exploration"], "policy"), member_ids.index, dtype="str")
-    own = pd.Series(chances[np.arange(len(chosen)), chosen], member_ids.index)
-    assigned = pd.Series(arms.to_numpy(dtype=object)[chosen], member_ids.index, dtype="str")
-    return pd.DataFrame(
-        {
-            "assigned_arm": assigned.where(takes_part & (chosen != CONTROL)),
-            "assigned_by": by.where(takes_part),
-            "assigned_probability": own.where(takes_part),
-            "probabilities": _mappings(arms, options, chances, member_ids.index),
-        }
-    )
+    by = np.where(held, "holdout", np.where(explores, "exploration", "policy")).astype(object)
+    missing = np.array(None)
+    own = chances[np.arange(len(chosen)), chosen]
+    return {
+        "assigned_arm": np.where(takes_part & (chosen != CONTROL), names[chosen], missing),
+        "assigned_by": np.where(takes_part, by, missing),
+        "assigned_probability": np.where(takes_part, own, np.nan),
+        "probabilities": _mappings(names, options, chances),
+    }
 
 
 def _spread(options: np.ndarray, advice: np.ndarray, share: float) -> np.ndarray:
@@ -137,13 +138,13 @@ def _nth_option(options: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return np.asarray((np.cumsum(options, axis=1) == nth[:, None] + 1).argmax(axis=1))
 
 
-def _mappings(arms: pd.Index, options: np.ndarray, chances: np.ndarray, index: pd.Index) -> pd.Series:
+def _mappings(arms: np.ndarray, options: np.ndarray, chances: np.ndarray) -> np.ndarray:
     """Return each member's chances by arm; members with the same share one mapping."""
     kinds, kind = np.unique(np.where(options, chances, -1.0), axis=0, return_inverse=True)
     mappings = np.empty(len(kinds), dtype=object)
     for number, row in enumerate(kinds):
         mappings[number] = {str(arm): float(chance) for arm, chance in zip(arms, row, strict=True) if chance >= 0}
-    return pd.Series(mappings[kind], index=index, dtype=object)
+    return np.asarray(mappings[kind])
 
 
 def _quarter(day: date) -> int:

@@ -2,8 +2,8 @@
 
 What is kept holds for one state of what answers come from: the publication, what was written since, the kill switch,
 the model and the policy. All of it is dropped when that state changes: at once where a call of this process changed it,
-else when the next look of :mod:`serving.reload` finds that somebody else did. The kill switch alone is
-looked at each time.
+else when the next look of :mod:`serving.reload` finds that somebody else did. The kill switch alone is looked at each
+time.
 """
 
 from __future__ import annotations

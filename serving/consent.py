@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,19 @@ import pandas as pd
 from features.checks import Finding
 from features.errors import InputError
 from features.programme import Programme
+
+_EVERY: Final = ""
+"""What a refusal is about that names no channel."""
+
+_Statements = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Member ids, channels, whether each is consent, and since when; not a time where none is known."""
+
+_NOTHING_SAID: Final[_Statements] = (
+    np.empty(0, dtype=object),
+    np.empty(0, dtype=object),
+    np.empty(0, dtype=bool),
+    np.empty(0, dtype="datetime64[us]"),
+)
 
 
 def consenting(
@@ -20,7 +34,7 @@ def consenting(
     as_of: datetime,
     contacts: pd.DataFrame | None,
     unsubscribed: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+) -> np.ndarray:
     """Tell for each member and arm whether they may be contacted through its channel.
 
     Parameters
@@ -41,8 +55,8 @@ def consenting(
 
     Returns
     -------
-    pandas.DataFrame
-        One boolean column per arm, in the index of ``member_ids``.
+    numpy.ndarray
+        Booleans: one row per member, one column per arm of the programme.
 
     Raises
     ------
@@ -51,17 +65,20 @@ def consenting(
     """
     if contacts is None:
         require_stated(programme)
-    channels = {arm.id: arm.channel for arm in programme.arms}
-    refusals = _refusals(unsubscribed, set(channels.values()))
-    if contacts is not None:
-        said = pd.concat([contacts, refusals]) if len(refusals) else contacts
-        granted = _granted(member_ids, said[said["updated_at"].isna() | (said["updated_at"] < as_of)])
-        may = {arm: granted.get(channel, False) for arm, channel in channels.items()}
-        return pd.DataFrame(may, index=member_ids.index, dtype=bool)
-    default = bool(programme.guardrails.consent_default)
-    refused = {channel: rows["member_id"] for channel, rows in refusals.groupby("channel")}
-    columns = {name: default & ~member_ids.isin(refused.get(channel, [])) for name, channel in channels.items()}
-    return pd.DataFrame(columns, index=member_ids.index)
+    stated = zip(_statements(contacts), _refusals(unsubscribed), strict=True)
+    member, channel, consent, since = (np.concatenate(both) for both in stated)
+    row = pd.Index(member_ids).get_indexer(pd.Index(member))
+    counts = (row >= 0) & (np.isnat(since) | (since < np.datetime64(as_of, "us")))
+    latest_last = np.lexsort((~consent, since.view(np.int64)))  # of no instant: before all else
+    latest_last = latest_last[counts[latest_last]]
+    may = np.full(
+        (len(member_ids), len(programme.arms)), contacts is None and bool(programme.guardrails.consent_default)
+    )
+    for column, arm in enumerate(programme.arms):
+        about = channel[latest_last]
+        own = latest_last[(about == arm.channel) | (about == _EVERY)]
+        may[row[own], column] = consent[own]
+    return may
 
 
 def require_stated(programme: Programme) -> None:
@@ -99,24 +116,16 @@ def unreachable(programme: Programme, rows_by_channel: Mapping[str, int] | None)
     ]  # fmt: skip
 
 
-def _refusals(unsubscribed: pd.DataFrame | None, channels: set[str]) -> pd.DataFrame:
-    """Return a refusal per unsubscribe event and channel it is about."""
+def _statements(contacts: pd.DataFrame | None) -> _Statements:
+    if contacts is None:
+        return _NOTHING_SAID
+    member, channel = (contacts[name].to_numpy(object) for name in ("member_id", "channel"))
+    return member, channel, contacts["consent"].to_numpy(bool), contacts["updated_at"].to_numpy("datetime64[us]")
+
+
+def _refusals(unsubscribed: pd.DataFrame | None) -> _Statements:
     if unsubscribed is None or unsubscribed.empty:
-        return pd.DataFrame(columns=["member_id", "channel", "consent", "updated_at"])
-    named = unsubscribed["channel"].astype("str").str.lower()
-    about = [unsubscribed[named.isna() | (named == channel)].assign(channel=channel) for channel in sorted(channels)]
-    return pd.concat([unsubscribed[:0], *about]).assign(consent=False)
-
-
-def _granted(member_ids: pd.Series, said: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Tell for each member, per channel, whether what they said last is consent."""
-    place = pd.Index(member_ids).get_indexer(pd.Index(said["member_id"]))
-    consent = said["consent"].to_numpy(dtype=bool)
-    since = said["updated_at"].to_numpy(dtype="datetime64[us]").view(np.int64)  # of nothing: before all else
-    granted = {}
-    for channel, rows in said.groupby("channel").indices.items():
-        own = rows[place[rows] >= 0]
-        in_order = own[np.lexsort((~consent[own], since[own]))]
-        granted[str(channel)] = np.zeros(len(member_ids), dtype=bool)
-        granted[str(channel)][place[in_order]] = consent[in_order]
-    return granted
+        return _NOTHING_SAID
+    member, named = (unsubscribed[name].to_numpy(object) for name in ("member_id", "channel"))
+    channel = np.array([name.lower() if isinstance(name, str) else _EVERY for name in named], dtype=object)
+    return member, channel, np.zeros(len(member), dtype=bool), unsubscribed["updated_at"].to_numpy("datetime64[us]")

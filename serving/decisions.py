@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Final
@@ -24,7 +24,7 @@ from serving.priors import next_order
 from serving.ration import Ration
 from serving.reasons import reasons
 from serving.records import DecisionRecord, Decisions
-from serving.scoring import score
+from serving.scoring import Inputs, inputs_of, score
 from serving.segments import segment_members
 
 REASONS: Final = 3
@@ -140,9 +140,10 @@ def decide(
     """
     refuse_unfit(bundle, programme, known.as_of)
     refuse_later_effects(policy_table, programme, known.as_of)
-    scores = score(known.features, bundle)
+    inputs = inputs_of(known.features, bundle)
+    scores = score(known.features, bundle, inputs)
     segments = segment_members(known.features, bundle.constants, programme)
-    members = _side_by_side(known.features, scores, segments)
+    members = _columns_of((known.features, scores, segments), advice.READ)
     actions = advice.decide(
         members,
         policy_table,
@@ -152,17 +153,20 @@ def decide(
         unsubscribed=known.unsubscribed,
         ration=ration,
     )
-    decisions = _side_by_side(scores, segments, actions).assign(
-        as_of=programme.local_date(known.as_of).isoformat(),
-        model_version=bundle.version,
-        policy_version=policy_table.version if policy_table else None,
-        currency=programme.currency,
-        order_within=_order_within(known.features, scores, bundle, programme),
-        history_level=history_levels(known.features),
-        **next_order(known.features, bundle.constants, max(bundle.churn_days, bundle.value_days)),
-        reasons=_reasons(known.features, bundle, programme, top),
+    said = pd.DataFrame(
+        {
+            "as_of": programme.local_date(known.as_of).isoformat(),
+            "model_version": bundle.version,
+            "policy_version": policy_table.version if policy_table else None,
+            "currency": programme.currency,
+            "order_within": _order_within(known.features, scores, bundle, programme),
+            "history_level": history_levels(known.features),
+            "reasons": _reasons(known.features, bundle, inputs, programme, top),
+        },
+        index=known.features.index,
     )
-    return decisions[list(DecisionRecord.model_fields)]
+    next_orders = next_order(known.features, bundle.constants, max(bundle.churn_days, bundle.value_days))
+    return _columns_of((said, next_orders, scores, segments, actions), list(DecisionRecord.model_fields))
 
 
 def scored_members(known: Candidates, bundle: ModelBundle, programme: Programme) -> pd.DataFrame:
@@ -170,6 +174,11 @@ def scored_members(known: Candidates, bundle: ModelBundle, programme: Programme)
     refuse_unfit(bundle, programme, known.as_of)
     segments = segment_members(known.features, bundle.constants, programme)
     return _side_by_side(known.features, score(known.features, bundle), segments)
+
+
+def _columns_of(frames: Sequence[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
+    """Take each column from the first frame that has it; all are of the same members, row by row."""
+    return pd.DataFrame({name: next(frame[name] for frame in frames if name in frame.columns) for name in names})
 
 
 def _side_by_side(first: pd.DataFrame, *others: pd.DataFrame) -> pd.DataFrame:
@@ -218,8 +227,8 @@ def known_unsubscribed(tables: Tables, as_of: datetime) -> ir.Table:
     return known.select("member_id", "channel", updated_at="occurred_at")
 
 
-def _reasons(features: pd.DataFrame, bundle: ModelBundle, programme: Programme, top: int) -> pd.Series:
-    found = reasons(features, bundle, currency=programme.currency, top=top)
+def _reasons(features: pd.DataFrame, bundle: ModelBundle, inputs: Inputs, programme: Programme, top: int) -> pd.Series:
+    found = reasons(features, bundle, inputs, currency=programme.currency, top=top)
     return pd.Series(pd.arrays.ArrowExtensionArray(found), index=features.index)
 
 

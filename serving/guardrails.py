@@ -87,17 +87,17 @@ def permits(
     rules, arms = programme.guardrails, programme.arms
     consented = consenting(members["member_id"], programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)
     cost = arm_costs(members, policy, programme)
-    cap = rules.cost_share * annual_value(members, programme).to_numpy()
+    cap = rules.cost_share * annual_value(members, programme)
     return Permits(
         arms=tuple(arm.id for arm in arms),
         cost=cost,
-        eligible=eligible_incentives(members, arms).to_numpy(dtype=bool),
-        consented=consented.to_numpy(dtype=bool),
+        eligible=eligible_incentives(members, arms),
+        consented=consented,
         affordable=np.asarray(cost <= cap[:, None]),
         paused=_paused(members["policy_segment"], policy, programme),
         closed=closed_arms(closed, programme),
-        cooling=(members["last_assignment_days"] < rules.cooldown_days).to_numpy(dtype=bool),
-        fed_up=(members["messages_per_week_28d"] >= rules.messages_per_week).to_numpy(dtype=bool),
+        cooling=members["last_assignment_days"].to_numpy(np.float64) < rules.cooldown_days,
+        fed_up=members["messages_per_week_28d"].to_numpy(np.float64) >= rules.messages_per_week,
     )
 
 
@@ -140,6 +140,7 @@ def _paused(segments: pd.Series, policy: PolicyTable | None, programme: Programm
     return paused
 
 
-def annual_value(members: pd.DataFrame, programme: Programme) -> pd.Series:
+def annual_value(members: pd.DataFrame, programme: Programme) -> np.ndarray:
     """Historic value per year, and twelve months of the value if active."""
-    return members["value_per_year"].fillna(0) + members["value_if_active"] * 365 / programme.horizons.value_days
+    historic, if_active = (members[name].to_numpy(np.float64) for name in ("value_per_year", "value_if_active"))
+    return np.asarray(np.nan_to_num(historic) + if_active * 365 / programme.horizons.value_days)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.programme import Programme
 from features.settings_incentives import Incentive
 from serving.segments import RHYTHMS
 
 Number = TypeVar("Number", float, np.ndarray)
+Texts = NDArray[np.object_]
+"""Texts, None where there is none."""
 
 
 def expected_cost(incentive: Incentive, *, redemption_rate: Number, basket: Number) -> Number:
@@ -44,7 +47,7 @@ def redemption_costs(arms: pd.Series, amounts: pd.Series, programme: Programme) 
     return value + share * amounts.clip(lower=0)
 
 
-def eligible_incentives(members: pd.DataFrame, incentives: Iterable[Incentive]) -> pd.DataFrame:
+def eligible_incentives(members: pd.DataFrame, incentives: Sequence[Incentive]) -> NDArray[np.bool_]:
     """Tell which member may get which incentive.
 
     Parameters
@@ -56,17 +59,28 @@ def eligible_incentives(members: pd.DataFrame, incentives: Iterable[Incentive]) 
 
     Returns
     -------
-    pandas.DataFrame
-        One boolean column per incentive id, in the index of ``members``.
+    numpy.ndarray
+        One row per member, one column per incentive.
     """
-    return pd.DataFrame({incentive.id: _eligible(members, incentive) for incentive in incentives}, index=members.index)
+    count = members["order_count"].to_numpy(np.float64)
+    persona, tier, state = (members[name].to_numpy(object) for name in ("persona", "tier", "state"))
+    may_get = np.empty((len(members), len(incentives)), dtype=bool)
+    for column, rules in enumerate(incentive.eligible for incentive in incentives):
+        may_get[:, column] = (count >= rules.min_orders) & ~_is_one_of(persona, rules.exclude_personas)
+        for values, allowed in ((tier, rules.tiers), (state, rules.states)):
+            if allowed:
+                may_get[:, column] &= _is_one_of(values, allowed)
+    return may_get
 
 
-def named_arms(arms: pd.Series, programme: Programme) -> tuple[pd.Series, pd.Series]:
-    """Split arms into incentives and channels."""
-    incentives = {arm.id: incentive.id for incentive in programme.incentives for arm in incentive.arms}
-    channels = {arm.id: arm.channel for arm in programme.arms}
-    return arms.map(incentives).astype("str"), arms.map(channels).astype("str")
+def named_arms(arms: Iterable[str | None], programme: Programme) -> tuple[Texts, Texts]:
+    """Split arms into incentives and channels; None, which is no arm, stays None."""
+    named: dict[str | None, tuple[str | None, str | None]] = {
+        arm.id: (incentive.id, arm.channel) for incentive in programme.incentives for arm in incentive.arms
+    }
+    pairs = [named.get(arm, (None, None)) for arm in arms]
+    incentives, channels = np.array(pairs, dtype=object).reshape(-1, 2).T
+    return incentives, channels
 
 
 def arms_named(incentives: pd.Series, channels: pd.Series, programme: Programme) -> pd.Series:
@@ -105,11 +119,8 @@ def campaign_costs(decisions: pd.DataFrame, incentives: Iterable[Incentive]) -> 
     return costs.assign(cost=costs["member_cost"] + costs["setup_cost"])
 
 
-def _eligible(members: pd.DataFrame, incentive: Incentive) -> np.ndarray:
-    rules = incentive.eligible
-    allowed = np.asarray(members["order_count"] >= rules.min_orders) & ~members["persona"].isin(rules.exclude_personas)
-    if rules.tiers:
-        allowed &= members["tier"].isin(rules.tiers)
-    if rules.states:
-        allowed &= members["state"].isin(rules.states)
-    return np.asarray(allowed, dtype=bool)
+def _is_one_of(values: Texts, names: Sequence[str]) -> NDArray[np.bool_]:
+    found = np.zeros(len(values), dtype=bool)
+    for name in names:
+        found |= values == name
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -39,11 +39,17 @@ class Options:
 
     def of(self, name: str) -> np.ndarray:
         """Look up a number of ``told`` for every option; NaN where there is none."""
-        return np.asarray(np.append(self.told[name].to_numpy(), np.nan)[self.place])
+        return at(self.told[name], self.place)
 
     def net(self, weight: np.ndarray) -> np.ndarray:
         """Return what every option is expected to bring after cost, to members who weigh so much in their segment."""
         return np.asarray(self.of("margin") * weight[:, None] - self.cost)
+
+
+def at(told: pd.Series, place: np.ndarray) -> np.ndarray:
+    """Look up values at places; missing, NaN or None, at `NONE`."""
+    missing: Any = np.nan if told.dtype.kind == "f" else None
+    return np.asarray(np.append(told.to_numpy(np.asarray(missing).dtype), missing)[place])
 
 
 def options(

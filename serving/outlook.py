@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from serving.policy_table import Effect, PolicyTable
 CONFIDENCE: Final = 0.95
 TWO_SIDED_Z: Final = float(norm.ppf((1 + CONFIDENCE) / 2))
 
-_TOLD: Final = {
+_TOLD: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("policy_segment", "arm", "incentive_id"), "str"),
     **dict.fromkeys(("recall", "recall_low", "recall_high", "margin", "error"), "float64"),
     "evidence": "str",
@@ -56,7 +56,10 @@ def expectations(policy: PolicyTable, programme: Programme) -> pd.DataFrame:
         for effect in policy.effects
         if effect.verdict in ("effective", "bet") and effect.incentive_id in incentive_of
     ]
-    return pd.DataFrame(rows, columns=list(_TOLD)).astype(_TOLD)
+    columns = zip(*rows, strict=True) if rows else [()] * len(_TOLD)
+    return pd.DataFrame(
+        {name: pd.Series(list(values), dtype=kind) for (name, kind), values in zip(_TOLD.items(), columns, strict=True)}
+    )
 
 
 def _expected(effect: Effect, policy: PolicyTable) -> tuple[float, float, float, float, float, str]:

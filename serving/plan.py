@@ -301,13 +301,13 @@ def _offers(members: pd.DataFrame, settled: _Settled, programme: Programme) -> p
     chosen, candidates = settled.solution.chosen, settled.solver.candidates
     rows = np.flatnonzero(chosen != NOTHING)
     told = candidates.offered.told.iloc[candidates.offered.place[rows, chosen[rows]]].reset_index(drop=True)
-    incentives, channels = named_arms(told["arm"], programme)
+    incentives, channels = named_arms(told["arm"].to_numpy(object), programme)
     return (
         members.iloc[rows][["member_id", "policy_segment"]]
         .reset_index(drop=True)
         .assign(
-            incentive_id=incentives,
-            channel=channels,
+            incentive_id=pd.array(incentives, dtype="str"),
+            channel=pd.array(channels, dtype="str"),
             evidence=told["evidence"],
             expected_cost=candidates.offered.cost[rows, chosen[rows]],
             expected_recall=told["recall"],

@@ -158,6 +158,15 @@ def typical_gap_days(features: pd.DataFrame, constants: FittedConstants, prior_g
     return np.asarray(np.divide(weighted, weight, out=programme, where=weight > 0))
 
 
+def value_if_active(features: pd.DataFrame, constants: FittedConstants, value_days: int) -> Floats:
+    """Return ``prior_value_if_active`` alone; see :func:`prior_columns`."""
+    repeats, _, age = _clock(features)
+    btyd, weeks = constants.btyd, value_days / DAYS_PER_WEEK
+    per_order = _value_per_order(repeats, features["repeat_value_mean"].to_numpy(np.float64), constants)
+    orders = orders_if_alive(repeats, age, btyd, weeks) / p_orders_if_alive(repeats, age, btyd, weeks)
+    return np.round(per_order * orders, DECIMALS)
+
+
 def prior_columns(features: pd.DataFrame, constants: FittedConstants, churn_days: int, value_days: int) -> pd.DataFrame:
     """Turn features into the columns of `PRIOR_COLUMNS`, row by row.
 

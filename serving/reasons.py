@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from serving.attribution import shap_values
 from serving.bundle import Floats, ModelBundle
-from serving.scoring import join_inputs, priors_of, refuse_unfit
+from serving.scoring import Inputs, inputs_of, join_inputs
 from serving.wording import sentences, vocabulary
 
 Whole = NDArray[np.int64]
@@ -79,20 +79,20 @@ class Contributions:
 
 def contributions(features: pd.DataFrame, bundle: ModelBundle) -> Contributions:
     """Return the exact SHAP values of the churn model, in log-odds."""
-    refuse_unfit(features, bundle)
-    return _contributions(_inputs(features, bundle), bundle)
+    return _contributions(inputs_of(features, bundle), bundle)
 
 
-def reasons(features: pd.DataFrame, bundle: ModelBundle, *, currency: str, top: int = 3) -> pa.ListArray:
+def reasons(
+    features: pd.DataFrame, bundle: ModelBundle, inputs: Inputs | None = None, *, currency: str, top: int = 3
+) -> pa.ListArray:
     """Return each member's strongest reasons, strongest first: lists of the fields of :class:`serving.records.Reason`.
 
     Features that tell of the same thing share a code and their SHAP values are added; the one that moved the risk most
     in the common direction speaks for them. Reasons alike to a thousandth keep the order of the features. What does not
     move the risk is no reason, so there may be fewer than ``top``. SHAP values are summed in whole millionths, which
-    gives the same sums for a member alone and among all.
+    gives the same sums for a member alone and among all. ``inputs`` are as in :func:`serving.scoring.score`.
     """
-    refuse_unfit(features, bundle)
-    inputs = _inputs(features, bundle)
+    inputs = inputs or inputs_of(features, bundle)
     moved = _contributions(inputs, bundle)
     told_as = [_TOLD_AS.get(name, name) for name in moved.columns]
     by_signal = _by_signal(told_as)
@@ -104,7 +104,7 @@ def reasons(features: pd.DataFrame, bundle: ModelBundle, *, currency: str, top: 
 
     moves = _thousandths(strengths) > 0
     rows, speaker, strength = np.nonzero(moves)[0], speakers[moves], strengths[moves]
-    values = inputs[told_as].to_numpy(np.float64)[rows, speaker]
+    values = join_inputs(features, inputs.priors, told_as)[rows, speaker]
     en, zh = _sentences(told_as, speaker, values, strength > 0, bundle, currency)
     fields = {
         "code": pa.array(list(by_signal)).take(pa.array(ranked[moves])),
@@ -161,15 +161,11 @@ def _thousandths(millionths: Whole) -> Whole:
     return (np.abs(millionths) + ALIKE // 2) // ALIKE
 
 
-def _inputs(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
-    return pd.concat([features, priors_of(features, bundle)], axis=1)
-
-
-def _contributions(inputs: pd.DataFrame, bundle: ModelBundle) -> Contributions:
+def _contributions(inputs: Inputs, bundle: ModelBundle) -> Contributions:
     model = bundle.models["churn"]
-    values, base = shap_values(model, join_inputs(inputs, inputs, bundle.feature_names))
+    values, base = shap_values(model, inputs.matrix)
     if model.offset is None:
         return Contributions(bundle.feature_names, values, base)
-    offset = model.offset_weight * (inputs[model.offset].to_numpy(np.float64) - model.offset_mean)
+    offset = model.offset_weight * (inputs.priors[model.offset].to_numpy(np.float64) - model.offset_mean)
     start = model.offset_shift + model.offset_weight * model.offset_mean
     return Contributions((*bundle.feature_names, model.offset), np.column_stack([values, offset]), base + start)

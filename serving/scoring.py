@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -32,17 +33,33 @@ SCORE_COLUMNS: Final = (
 ONE_THREAD_UP_TO_ROWS: Final = 1_000
 
 
-def score(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Inputs:
+    """What a bundle's models are given: the prior columns, and all inputs in the models' order, one row per member."""
+
+    priors: pd.DataFrame
+    matrix: Floats
+
+
+def inputs_of(features: pd.DataFrame, bundle: ModelBundle) -> Inputs:
+    """Work out what the models are given; raises as :func:`score`."""
+    refuse_unfit(features, bundle)
+    priors = priors_of(features, bundle)
+    return Inputs(priors, join_inputs(features, priors, bundle.feature_names))
+
+
+def score(features: pd.DataFrame, bundle: ModelBundle, inputs: Inputs | None = None) -> pd.DataFrame:
     """Score a FeatureTable: one row per member, in its order, with the columns of `SCORE_COLUMNS`.
+
+    ``inputs`` are those of the features, where they have been worked out already.
 
     Raises
     ------
     RefusedError
         If features are missing, or ``as_of`` is before ``bundle.trained_until``: the model has seen what came after.
     """
-    refuse_unfit(features, bundle)
-    priors = priors_of(features, bundle)
-    matrix = join_inputs(features, priors, bundle.feature_names)
+    inputs = inputs or inputs_of(features, bundle)
+    priors, matrix = inputs.priors, inputs.matrix
     churn = _probability("churn", bundle, matrix, priors)
     orders = _order_probability(churn, bundle, matrix, priors)
     value_if_active = bundle.value_factor * np.exp(link_score(bundle.models["value"], matrix, priors))

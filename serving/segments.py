@@ -18,7 +18,7 @@ from features.programme import Programme
 from features.settings import Tier
 from features.settings_members import Persona, States
 from serving.bundle import FittedConstants
-from serving.priors import prior_columns, typical_gap_days
+from serving.priors import typical_gap_days, value_if_active
 
 RHYTHMS = {"at_risk": "recent", "lapsed_short": "recent", "lapsed_mid": "mid", "lapsed_long": "long"}
 """Rhythm of each state in which a member is worth recalling; the other states have none."""
@@ -115,8 +115,7 @@ def check_personas(programme: Programme) -> None:
 def _tier(features: pd.DataFrame, constants: FittedConstants, programme: Programme) -> pd.Series:
     historic = features["value_per_year"].to_numpy(dtype=np.float64)
     horizons = programme.horizons
-    prior = prior_columns(features, constants, horizons.churn_days, horizons.value_days)
-    could_be = prior["prior_value_if_active"].to_numpy(dtype=np.float64)
+    could_be = value_if_active(features, constants, horizons.value_days)
     conditions = {
         "high": historic >= constants.high_value_per_year,
         "potential": could_be >= constants.potential_value_if_active,

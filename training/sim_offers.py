@@ -165,7 +165,7 @@ def _assign(
     rng: np.random.Generator, chosen: pd.DataFrame, programme: Programme, experiment: Experiment
 ) -> pd.DataFrame:
     """Draw control or one of the incentives each participant may get, and keep the probability of what was drawn."""
-    allowed = eligible_incentives(chosen, programme.arms).to_numpy(float)
+    allowed = eligible_incentives(chosen, programme.arms).astype(float)
     recency = np.log(chosen["recency_days"].to_numpy())
     closeness = (recency.mean() - recency) / max(recency.std(), 1e-9)
     treated = 1 / (1 + np.exp(np.log(CONTROL_SHARE / (1 - CONTROL_SHARE)) - experiment.confounding * closeness))

@@ -73,14 +73,16 @@ def assigned(
     last_days: float = np.nan, as_of: date = MONDAY, **rules: float | str,
 ) -> pd.DataFrame:  # fmt: skip
     """Assign members who are alike."""
-    return assign(
+    columns = assign(
         pd.Series(ids, dtype="str"),
-        advised=pd.Series([advised] * len(ids), dtype="str"),
-        may_get=pd.DataFrame([may_get] * len(ids), columns=list(ARMS)),
-        last_assignment_days=pd.Series([last_days] * len(ids)),
+        arms=ARMS,
+        advised=np.array([advised] * len(ids), dtype=object),
+        may_get=np.array([may_get] * len(ids)),
+        last_assignment_days=np.array([last_days] * len(ids)),
         as_of=as_of,
         guardrails=Guardrails(**{"holdout_share": 0.2, "exploration_share": 0.2, **rules}),
     )
+    return pd.DataFrame(columns).astype({"assigned_arm": "str", "assigned_by": "str"})
 
 
 def frequencies(rows: pd.DataFrame) -> dict[str, float]:

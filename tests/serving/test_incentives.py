@@ -46,13 +46,12 @@ MEMBERS = pd.DataFrame(
 )
 def test_all_rules_of_an_incentive_must_hold(rules: dict[str, object], expected: list[bool]) -> None:
     eligible = eligible_incentives(MEMBERS, [incentive(eligible=rules)])
-    assert eligible["coupon"].tolist() == expected
-    assert eligible.index.tolist() == [4, 2, 9, 7]
+    assert eligible.tolist() == [[may] for may in expected]
 
 
 def test_every_incentive_has_its_own_column() -> None:
     eligible = eligible_incentives(MEMBERS, [incentive("one"), incentive("two", eligible={"tiers": ["low"]})])
-    assert eligible.sum().to_dict() == {"one": 3, "two": 1}
+    assert eligible.sum(axis=0).tolist() == [3, 1]
 
 
 @pytest.mark.parametrize(
