@@ -95,14 +95,15 @@ def _week(
     share = 1.0 if week < TEST_WEEKS else settings.guardrails.exploration_share
     assigned = assign(
         members,
-        advised=pd.Series(np.array([advised[segment] for segment in POLICY_SEGMENTS], dtype=object)[due.segment]),
-        may_get=pd.DataFrame(True, index=members.index, columns=list(COSTS)),
-        last_assignment_days=pd.Series(7.0 * CYCLE if week >= CYCLE else np.nan, index=members.index),
+        arms=list(COSTS),
+        advised=np.array([advised[segment] for segment in POLICY_SEGMENTS], dtype=object)[due.segment],
+        may_get=np.full((len(members), len(COSTS)), True),
+        last_assignment_days=np.full(len(members), 7.0 * CYCLE if week >= CYCLE else np.nan),
         as_of=(MONDAY + timedelta(weeks=week)).date(),
         guardrails=settings.guardrails.model_copy(update={"exploration_share": share}),
     )
-    arm = pd.Index(ARMS).get_indexer(pd.Index(assigned["assigned_arm"].fillna("control")))
-    propensity = assigned["assigned_probability"].to_numpy(np.float64)
+    arm = pd.Index(ARMS).get_indexer(pd.Series(assigned["assigned_arm"]).fillna("control"))
+    propensity = assigned["assigned_probability"]
     offers = respond(rng, truth, due, arm=arm, propensity=propensity, week=np.full(len(arm), week))
     return offers[propensity < 1]
 

@@ -1,9 +1,10 @@
-"""What the weekly job is measured against computes the same features."""
+"""Benchmarks measure what they say: the same features by other hands, programmes that learn as the product does."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -31,3 +32,18 @@ def test_features_by_hand_and_in_pandas_are_those_of_the_programme(
     ours = features.set_index("member_id")[names]
     for theirs in (by_hand, plain):
         pd.testing.assert_frame_equal(theirs.loc[ours.index, names], ours, check_names=False, rtol=1e-6, atol=2e-6)
+
+
+def test_a_programme_that_learns_sends_by_lot_first_and_then_by_what_it_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    adaptive, logs = map(__import__, ("adaptive", "offer_logs"))
+    monkeypatch.setattr(adaptive, "WEEKS", 6)
+    best = dict.fromkeys(adaptive.NOTHING, adaptive.DEEPEST)
+    monkeypatch.setattr(adaptive, "advice", lambda weeks, settings: best if len(weeks) > 1 else adaptive.NOTHING)
+    rng = np.random.default_rng(5)
+    settings = logs.programme(seed="5", exploration_share=adaptive.EXPLORATION)
+    lived = adaptive.live(rng, logs.draw_truth(rng), settings, 600)
+    shares = pd.crosstab(lived.log["week"], lived.log["incentive_id"], normalize="index")
+    assert shares.iloc[0].between(0.1, 0.3).all()
+    assert shares.iloc[-1][adaptive.DEEPEST] > 0.6
+    assert lived.log["propensity"].between(0, 1, inclusive="right").all()
