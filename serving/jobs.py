@@ -128,7 +128,7 @@ def _score_warnings(summary: RunSummary) -> Iterator[str]:
     if summary.ration is None:
         return
     for name in summary.ration.closed:
-        yield f"{name} is not recommended: those it would go to would not earn back its set-up"
+        yield f"{name} is not sent: its set-up would not be earned back, or trying it is beyond the budget"
     limit, cost = summary.ration.limit, summary.money.expected_cost
     if limit and cost > limit.budget:
         yield (
@@ -204,7 +204,7 @@ def plan(
 def plan_warnings(planned: Plan, budget: float) -> Iterator[str]:
     """Say what somebody who asked for a plan within a budget has to know of it."""
     for name in planned.not_earned_back:
-        yield f"{name} is not planned: its set-up would not be earned back"
+        yield f"{name} is not planned: its set-up would not be earned back, or trying it is beyond the budget"
     if not planned.full_cost:
         yield "nothing was shown to be worth sending, whatever the budget; `winback effects` says why"
     if planned.assigned_cost > budget * (1 + 1e-9):

@@ -23,6 +23,8 @@ from serving.policy_table import PolicyTable
 from serving.ration import Limit, Ration, member_lots, steps
 
 CURVE_SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+NEGLIGIBLE: Final = 1e-9
+"""As a share of a budget: costs that are only rounded differently are the same."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Plan:
 
     @property
     def not_earned_back(self) -> tuple[str, ...]:
-        """Incentives left out because sending them brings less than their set-up costs."""
+        """Incentives left out because sending them brings less than their set-up costs, or trying them is too dear."""
         return self.ration.closed
 
 
@@ -204,9 +206,14 @@ class _Settled:
 
 
 def _settled(solver: _Solver, budget: float) -> _Settled:
-    """Solve, and where incentives are not worth their set-up solve again with what is recommended instead of them."""
+    """Solve, and where incentives are not worth their set-up solve again with what is recommended instead of them.
+
+    What only comes up by lot is not tried where its set-up is beyond the budget, the dearest first.
+    """
     solution = solver.solve(budget, solver.incentives)
     dropped = solver.incentives - solution.sent
+    if not dropped and solution.cost > budget * (1 + NEGLIGIBLE):
+        dropped = solver.dearest_to_try()
     return _settled(solver.without(dropped), budget) if dropped else _Settled(solver, solution)
 
 
@@ -231,10 +238,16 @@ class _Solver:
         self.incentives = frozenset(self.candidates.offered.told["incentive_id"].iloc[found])
         open_arms = contenders.may_get & ~closed_arms(closed, programme)
         self._lots = exploration(contenders.members, open_arms, contenders.cost, programme)
+        self._only_tried = self._lots.incentives - self.incentives
 
     def without(self, incentives: frozenset[str]) -> _Solver:
         """Close more incentives."""
         return _Solver(*self._given, self.closed | incentives)
+
+    def dearest_to_try(self) -> frozenset[str]:
+        """Return the incentive that only comes up by lot and costs most to set up; empty where none costs anything."""
+        tried = {one: self._setup[one] for one in sorted(self._only_tried) if self._setup[one] > 0}
+        return frozenset([max(tried, key=lambda one: tried[one])] if tried else [])
 
     def solve(self, budget: float, incentives: frozenset[str]) -> _Solution:
         """Choose for every member among the candidates that are of these incentives."""
@@ -254,15 +267,14 @@ class _Solver:
         )
 
     def _taken(self, budget: float, incentives: frozenset[str]) -> int:
-        return self._frontier(incentives).within(budget * (1 + 1e-12) - self._fixed(incentives))
+        return self._frontier(incentives).within(budget * (1 + NEGLIGIBLE) - self._fixed(incentives))
 
     def _setup_of(self, incentives: frozenset[str]) -> float:
         return sum(self._setup[one] for one in incentives)
 
     def _fixed(self, incentives: frozenset[str]) -> float:
         """Return what is spent before anything is recommended: set-up, and the lots of those who explore anyway."""
-        only_explored = self._lots.incentives - self.incentives
-        return self._setup_of(incentives | only_explored) + self._lots.of_others(self._frontier(incentives))
+        return self._setup_of(incentives | self._only_tried) + self._lots.of_others(self._frontier(incentives))
 
     def _frontier(self, incentives: frozenset[str]) -> Steps:
         if incentives not in self._steps:

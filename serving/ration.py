@@ -37,7 +37,9 @@ class Limit(Record):
 class Ration(Record):
     """What may be recommended, and to whom, beyond what guardrails allow."""
 
-    closed: tuple[str, ...] = Field((), description="incentives whose set-up would not be earned back")
+    closed: tuple[str, ...] = Field(
+        (), description="incentives whose set-up would not be earned back, or is too dear just to try them"
+    )
     paid: tuple[str, ...] = Field((), description="incentives whose set-up an earlier phase of the campaign has paid")
     typical_values: dict[str, float] = Field(
         default_factory=dict, description="mean value if active per policy segment, of members who may be sent anything"

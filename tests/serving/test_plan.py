@@ -416,6 +416,14 @@ def test_the_set_up_of_what_only_comes_up_by_lot_is_paid_too() -> None:
     assert planned(np.inf, settings=exploring(0.0, gift=50.0), table=known).assigned_cost == pytest.approx(10.0)
 
 
+def test_what_only_comes_up_by_lot_is_not_tried_where_its_set_up_is_beyond_the_budget() -> None:
+    known = policy(EFFECTS[0], without_effect(EFFECTS[1]), *EFFECTS[2:])
+    tried, untried = (planned(money, settings=exploring(0.1, gift=50.0), table=known) for money in (60.0, 45.0))
+    assert (tried.not_earned_back, untried.not_earned_back) == ((), ("gift",))
+    assert untried.outlook.members > 0
+    assert max(tried.assigned_cost / 60.0, untried.assigned_cost / 45.0) <= 1.0
+
+
 def unlike_baskets(count: int = 200) -> pd.DataFrame:
     draw = np.random.default_rng(8)
     value = draw.lognormal(4.6, 0.5, count)
