@@ -38,10 +38,11 @@ def few_candidates(members: Collection[Mapping[str, Table]], as_of: datetime, pr
 
 
 def _frame(columns: Mapping[str, Column], rows: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame({name: _series(column.take(np.flatnonzero(rows))) for name, column in columns.items()})
+    kept = np.flatnonzero(rows)
+    return pd.DataFrame({name: _values(column.take(kept)) for name, column in columns.items()})
 
 
-def _series(column: Column) -> pd.Series:
-    kind = "str" if column.data.dtype.kind == "U" else column.data.dtype
-    series = pd.Series(column.data, dtype=kind)
-    return series if column.there.all() else series.where(column.there)
+def _values(column: Column) -> pd.api.extensions.ExtensionArray | np.ndarray:
+    if column.data.dtype.kind == "U":
+        return pd.array(np.where(column.there, column.data.astype(object), np.array(None)), dtype="str")
+    return column.data if column.there.all() else pd.Series(column.data).where(column.there).array

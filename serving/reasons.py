@@ -104,7 +104,8 @@ def reasons(
 
     moves = _thousandths(strengths) > 0
     rows, speaker, strength = np.nonzero(moves)[0], speakers[moves], strengths[moves]
-    values = join_inputs(features, inputs.priors, told_as)[rows, speaker]
+    speaking, which = np.unique(speaker, return_inverse=True)
+    values = join_inputs(features, inputs.priors, [told_as[column] for column in speaking])[rows, which]
     en, zh = _sentences(told_as, speaker, values, strength > 0, bundle, currency)
     fields = {
         "code": pa.array(list(by_signal)).take(pa.array(ranked[moves])),

@@ -87,10 +87,11 @@ def priors_of(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
 
 def join_inputs(features: pd.DataFrame, priors: pd.DataFrame, feature_names: Sequence[str]) -> Floats:
     """Return the named columns of both frames as one matrix."""
-    is_prior = np.isin(feature_names, priors.columns)
-    matrix = np.empty((len(features), len(feature_names)))
-    for frame, places in ((priors, np.flatnonzero(is_prior).tolist()), (features, np.flatnonzero(~is_prior).tolist())):
-        matrix[:, places] = frame[[feature_names[place] for place in places]].to_numpy(np.float64)
+    names = np.array(feature_names, dtype=object)
+    is_prior = np.array([name in PRIOR_COLUMNS for name in feature_names], dtype=bool)
+    matrix = np.empty((len(features), len(names)))
+    for frame, own in ((priors, is_prior), (features, ~is_prior)):
+        matrix[:, own] = frame[names[own]].to_numpy(np.float64)
     return matrix
 
 

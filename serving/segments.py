@@ -74,16 +74,13 @@ def segment_members(features: pd.DataFrame, constants: FittedConstants, programm
     """
     tier = _tier(features, constants, programme)
     state = _state(features, constants, programme.states)
-    rhythm = state.map(RHYTHMS)
-    return pd.DataFrame(
-        {
-            "member_id": features["member_id"],
-            "tier": tier,
-            "state": state,
-            "persona": _persona(features, tier, programme),
-            "policy_segment": (tier + "__" + rhythm).astype("str"),
-        }
-    )
+    segment = np.full(len(features), None)
+    for name, rhythm in RHYTHMS.items():
+        rows = state == name
+        segment[rows] = tier[rows] + f"__{rhythm}"
+    labels = {"tier": tier, "state": state, "persona": _persona(features, tier, programme), "policy_segment": segment}
+    columns = {name: pd.array(told, dtype="str") for name, told in labels.items()}
+    return pd.DataFrame({"member_id": features["member_id"].array, **columns}, index=features.index)
 
 
 def check_personas(programme: Programme) -> None:
@@ -112,7 +109,7 @@ def check_personas(programme: Programme) -> None:
         raise InputError("the programme's personas do not fit:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
-def _tier(features: pd.DataFrame, constants: FittedConstants, programme: Programme) -> pd.Series:
+def _tier(features: pd.DataFrame, constants: FittedConstants, programme: Programme) -> np.ndarray:
     historic = features["value_per_year"].to_numpy(dtype=np.float64)
     horizons = programme.horizons
     could_be = value_if_active(features, constants, horizons.value_days)
@@ -121,10 +118,10 @@ def _tier(features: pd.DataFrame, constants: FittedConstants, programme: Program
         "potential": could_be >= constants.potential_value_if_active,
         "mid": historic >= constants.mid_value_per_year,
     }
-    return _first_match(conditions, otherwise="low", index=features.index)
+    return _first_match(conditions, otherwise="low", members=len(features))
 
 
-def _state(features: pd.DataFrame, constants: FittedConstants, states: States) -> pd.Series:
+def _state(features: pd.DataFrame, constants: FittedConstants, states: States) -> np.ndarray:
     recency = features["recency_days"].to_numpy(dtype=np.float64)
     gap = typical_gap_days(features, constants, states.prior_gaps)
     since_lapse = recency - states.lapsed_gaps * gap
@@ -138,16 +135,16 @@ def _state(features: pd.DataFrame, constants: FittedConstants, states: States) -
         "lapsed_short": since_lapse <= states.short_days,
         "lapsed_mid": since_lapse <= states.mid_days,
     }
-    return _first_match(conditions, otherwise="lapsed_long", index=features.index)
+    return _first_match(conditions, otherwise="lapsed_long", members=len(features))
 
 
-def _persona(features: pd.DataFrame, tier: pd.Series, programme: Programme) -> pd.Series:
+def _persona(features: pd.DataFrame, tier: np.ndarray, programme: Programme) -> np.ndarray:
     matches = {persona.name: _matches(persona, features, tier) for persona in programme.personas}
-    return _first_match(matches, otherwise=None, index=features.index)
+    return _first_match(matches, otherwise=None, members=len(tier))
 
 
-def _matches(persona: Persona, features: pd.DataFrame, tier: pd.Series) -> np.ndarray:
-    in_tier = np.asarray(tier.isin(persona.tiers or get_args(Tier)), dtype=bool)
+def _matches(persona: Persona, features: pd.DataFrame, tier: np.ndarray) -> np.ndarray:
+    in_tier = np.logical_or.reduce([tier == name for name in persona.tiers or get_args(Tier)])
     held = [parse_condition(text).holds(features) for text in persona.when]
     return np.asarray(np.logical_and.reduce([in_tier, *held]))
 
@@ -174,9 +171,9 @@ def _nearest(name: str, known: Collection[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _first_match(conditions: dict[str, np.ndarray], *, otherwise: str | None, index: pd.Index) -> pd.Series:
-    """Name, per row, the first condition that holds."""
-    labels = np.full(len(index), otherwise, dtype=object)
+def _first_match(conditions: dict[str, np.ndarray], *, otherwise: str | None, members: int) -> np.ndarray:
+    """Name, per member, the first condition that holds."""
+    labels = np.full(members, otherwise, dtype=object)
     for name, holds in reversed(conditions.items()):
         labels[holds] = name
-    return pd.Series(labels, index=index, dtype="str")
+    return labels
