@@ -31,6 +31,8 @@ PENALTY = 0.1
 _FAR = np.log(1e4)
 _MEAN_SPEND_FACTOR = np.log(2.0)
 _SHORTEST_AGE = 1e-9
+_SMALLEST_SPEND = 1e-6
+"""Values have six decimals: means below are none, only rounded otherwise."""
 """Below any clock's tick, whatever the unit: nobody has been observed."""
 
 
@@ -155,7 +157,7 @@ def _histories(frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> _His
 
 def _spends(frequency: ArrayLike, mean_value: ArrayLike) -> _Spends:
     rows, weight = _distinct(frequency, mean_value)
-    usable = (rows > 0).all(axis=1)
+    usable = (rows > 0).all(axis=1) & (rows[:, 1] >= _SMALLEST_SPEND)
     return _Spends(rows[usable, 0], rows[usable, 1], weight[usable])
 
 

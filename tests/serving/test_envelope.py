@@ -41,6 +41,9 @@ class FakeAnswers:
             as_of="2026-01-05", computed_at="2026-01-05T01:00:00+00:00", results=results,
         )  # fmt: skip
 
+    def is_unpaused_still(self):
+        return False
+
     def is_paused(self):
         return False
 

@@ -110,7 +110,7 @@ def test_the_spend_model_always_returns_a_mean_near_the_observed(spends):
     frequency = np.array([x for x, _ in spends], dtype=float)
     mean_value = np.array([z for _, z in spends])
     model = fit_gamma_gamma(frequency, mean_value)
-    usable = mean_value[(frequency > 0) & (mean_value > 0)]
+    usable = mean_value[(frequency > 0) & (mean_value >= 1e-6)]
     observed = usable.mean() if len(usable) else 1.0
     assert model.q > 1
     assert observed / 2.01 < model.p * model.v / (model.q - 1) < observed * 2.01
@@ -142,3 +142,8 @@ def test_a_heavy_tail_does_not_inflate_the_mean_spend():
 def test_rows_that_are_not_finite_are_left_out():
     with_gap = fit_beta_geometric([1.0, 2.0, np.nan], [3.0, 4.0, 1.0], [9.0, 9.0, 9.0])
     assert with_gap == fit_beta_geometric([1.0, 2.0], [3.0, 4.0], [9.0, 9.0])
+
+
+def test_means_that_are_hardly_anything_are_left_out():
+    assert fit_gamma_gamma([1, 2, 3], [5e-324, 10.0, 12.0]) == fit_gamma_gamma([2, 3], [10.0, 12.0])
+    assert fit_gamma_gamma([1], [5e-324]) == fit_gamma_gamma([], [])
