@@ -115,9 +115,9 @@ SERVICE = """## The service: `make bench-service`
 
 Beside a bare BentoML `async def` endpoint that is sent, and sends back, the same answer about one stored member; both
 on the loopback address, one worker each, in one run. Cached: the members were asked about before; uncached: for the
-first time. Eight callers, unless it says otherwise. Every answer, kept in memory or not, asks whether a pause is on. A
-history's milliseconds are those of one caller, over HTTP; three quarters of them go into the decision, which works on
-tables of one row.
+first time. Eight callers, unless it says otherwise. An answer kept in memory asks whether a pause is on only when
+somebody has written to the database since. A history's milliseconds are those of one caller, over HTTP; somewhat over
+half of them go into the decision.
 """
 
 SIZES = {
