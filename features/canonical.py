@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -35,7 +34,7 @@ def stage(
     read = [Part(table, columns, _parse(con, contract, columns, table))]
     for part in later:
         own = _given(contract, part, programme.timezone)
-        new = replace(part, relation=_without(part.relation, own, table.relation, columns, contract))
+        new = part.over(_without(part.relation, own, table.relation, columns, contract))
         read.append(Part(new, own, _parse_more(con, contract, own, new)))
         columns = {**own, **columns}
     replaced = {}

@@ -19,7 +19,7 @@ _YES = "('true', 't', 'yes', 'y', '1', '1.0', 'ja', 'j', 'wahr', 'on', '是', '�
 _NO = "('false', 'f', 'no', 'n', '0', '0.0', 'nein', 'falsch', 'off', '否', '不同意')"
 COUNTED_TIMES = ("unix", "unix_ms", "excel")
 """Times written as numbers, by the names a programme file has for them."""
-_SPACE = r"[\s\x{a0}\x{202f}]*"
+SPACE = r"[\s\x{a0}\x{202f}]*"
 _OFFSET = r"\d:\d{2}.*([zZ]|[+-]\d{2}(:?\d{2})?)$"
 
 
@@ -73,7 +73,7 @@ class Given:
         if not self.raw.currency_sign:
             return self.text
         sign = re.escape(self.raw.currency_sign)
-        written = literal(rf"^([-+]?){_SPACE}{sign}{_SPACE}|{_SPACE}{sign}$")
+        written = literal(rf"^([-+]?){SPACE}{sign}{SPACE}|{SPACE}{sign}$")
         return f"regexp_replace({self.text}, {written}, '\\1')"
 
     @property

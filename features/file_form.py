@@ -18,6 +18,7 @@ from typing import Literal
 import duckdb
 from charset_normalizer import from_bytes
 
+from features.casting import SPACE
 from features.errors import InputError
 from features.readers import literal
 from features.words import COLUMNS, languages
@@ -31,7 +32,6 @@ _GROUPED: Sequence[tuple[Decimal, str]] = (
     (",", "."), (".", ","), (",", " "), (",", "\u00a0"), (",", "\u202f"), (".", "'"), (".", "’"), (".", " "),
 )  # fmt: skip
 _SIGN = r"[A-Z]{0,2}\p{Sc}|元|kr|zł|Kč|Ft|lei|USD|EUR|GBP|CNY|RMB|CHF|JPY|SEK|NOK|DKK|PLN|CZK|HUF|BRL|INR|AUD|CAD|HKD"
-_SPACE = r"[\s\x{a0}\x{202f}]*"
 _DIGITS = r"[-+]?\d[\d.,'’\s\x{a0}\x{202f}]*"
 
 
@@ -134,7 +134,7 @@ def currency_sign(con: duckdb.DuckDBPyConnection, sampled: str, texts: Sequence[
     if not texts:
         return ""
     before, after = (
-        literal(pattern) for pattern in (rf"^[-+]?{_SPACE}({_SIGN}){_SPACE}{_DIGITS}$", rf"^{_DIGITS}({_SIGN})$")
+        literal(pattern) for pattern in (rf"^[-+]?{SPACE}({_SIGN}){SPACE}{_DIGITS}$", rf"^{_DIGITS}({_SIGN})$")
     )
     signs = " union all ".join(
         f"select coalesce(nullif(regexp_extract({text}, {before}, 1), ''), regexp_extract({text}, {after}, 1)) as sign "

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
@@ -49,6 +49,10 @@ class Raw:
     currency_sign: str = ""
     datetime_format: str | None = None
     number: str = _COUNTED
+
+    def over(self, relation: str, **changed: Any) -> Raw:
+        """Return it read through another relation, in which rows are counted: what numbered them may not be there."""
+        return replace(self, relation=relation, number=_COUNTED, **changed)
 
 
 def identifier(name: str) -> str:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from features.casting import Given, canonical, given
 from features.errors import InputError
@@ -37,9 +36,8 @@ def _with_products(raw: Raw, timezone: str) -> Raw:
         product = " * ".join(canonical(_AMOUNT, value) for value in values)
         text = f"replace(cast(try_cast({product} as {TYPES['amount']}) as varchar), '.', {literal(raw.decimal)})"
         unread = " || ' * ' || ".join(value.text for value in values)
-        raw = replace(
-            raw,
-            relation=f"(select *, coalesce({text}, {unread}) as {identifier(theirs)} from {raw.relation})",
+        raw = raw.over(
+            f"(select *, coalesce({text}, {unread}) as {identifier(theirs)} from {raw.relation})",
             types={**raw.types, theirs: "VARCHAR"},
         )
     return raw
@@ -57,9 +55,8 @@ def _one_row_per_channel(raw: Raw, consents: Mapping[str, str]) -> Raw:
         f"({literal(channel)}, cast({identifier(theirs)} as varchar))" for channel, theirs in consents.items()
     )
     own = f"consents({identifier(_CHANNEL)}, {identifier(_CONSENT)})"
-    return replace(
-        raw,
-        relation=f"(select * from {raw.relation} as members, lateral (values {pairs}) as {own})",
+    return raw.over(
+        f"(select * from {raw.relation} as members, lateral (values {pairs}) as {own})",
         types={**raw.types, _CHANNEL: "VARCHAR", _CONSENT: "VARCHAR"},
         columns={**raw.columns, "channel": _CHANNEL, "consent": _CONSENT},
     )

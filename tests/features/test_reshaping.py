@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 from raw_tables import ORDERS, programme, write
@@ -125,6 +126,23 @@ def test_consents_in_columns_become_a_row_per_channel(tmp_path: Path) -> None:
     assert rows(loaded, "contacts", "member_id", "channel", "consent") == [
         ("a", "email", True), ("a", "sms", False), ("b", "email", False), ("b", "sms", True),
     ]  # fmt: skip
+
+
+def test_what_is_wrong_in_a_reshaped_parquet_file_is_named_by_its_row(tmp_path: Path) -> None:
+    orders = {"order_id": [f"o{n}" for n in range(200)], "member_id": "a", "ordered_at": "2026-01-01 09:30:00"}
+    factors = {"Price": "1.25", "Pieces": ["2"] * 199 + ["some"]}
+    pd.DataFrame({**orders, **factors}).to_parquet(tmp_path / "orders.parquet", index=False)
+    people = pd.DataFrame({"member_id": [f"m{n}" for n in range(200)], "SMS": ["ja"] * 199 + ["perhaps"]})
+    people.to_parquet(tmp_path / "people.parquet", index=False)
+    loaded = load_tables(
+        programme(
+            tmp_path,
+            orders={"path": "orders.parquet", "columns": {"net_amount": "Price * Pieces"}},
+            contacts={"path": "people.parquet", "consents": {"sms": "SMS"}},
+        ),
+        threads=1,
+    )
+    assert [finding.examples for finding in loaded.findings] == [" (row 200: '1.25 * some')", " (row 200: 'perhaps')"]
 
 
 def test_a_column_of_consents_that_is_not_there_is_named(tmp_path: Path) -> None:
