@@ -44,7 +44,9 @@ class Incentive(Settings):
     face_share: Share = Field(
         0.0, description="per redemption, a share of the order's amount, at cost to the programme; 0.1 is 10 % off"
     )
-    setup_cost: Amount = Field(0.0, description="once per campaign, whatever its size")
+    setup_cost: Amount = Field(
+        0.0, description="once for all its offers at most 91 days apart, whatever their campaign"
+    )
     ladder: Identifier | None = Field(
         None, description="incentives of one ladder differ in face value alone; deeper ones recall no fewer"
     )

@@ -155,6 +155,7 @@ def plan(
     from serving.plan import plan_budget
     from serving.rationing import find_contenders
     from serving.resolve import resolve_bundle, resolve_policy_table
+    from serving.setups import left_to_pay
 
     policy = resolve_policy_table(programme)
     if policy is None:
@@ -165,7 +166,8 @@ def plan(
     bundle = resolve_bundle(programme, bundle_folder)
     contenders = find_contenders(loaded.tables, instant, bundle, policy, programme, chunk_rows=CHUNK_ROWS, step=step)
     step(f"planning as of {programme.local_date(instant)}")
-    planned = plan_budget(contenders, policy, programme, budget=budget)
+    unpaid = left_to_pay(loaded.tables.offers, instant, programme)
+    planned = plan_budget(contenders, policy, unpaid, budget=budget)
     pin(programme, programme.local_date(instant), frontier(planned, policy.version))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -21,8 +21,9 @@ from features.schemas import Tables
 from serving.anytime import anytime_reach
 from serving.bundle import Record
 from serving.logged_arms import read_probabilities, with_arms
-from serving.outcomes import closed_offers, with_money, with_setup
+from serving.outcomes import closed_offers, with_money
 from serving.policy_table import Paused
+from serving.setups import with_setup
 
 WINDOWS_DAYS: Final = (7, 30)
 Verdict = Literal["pays", "loses", "open", "too_few"]
@@ -71,8 +72,8 @@ def measure(
     -------
     list
         At 7 and at 30 days, each its own outcome: of everything, then by policy segment, channel, incentive, and policy
-        segment and incentive. Net value and cost are totals in the programme's currency; the set-up of an incentive is
-        in them once per campaign, spread evenly over the offers made with it.
+        segment and incentive. Net value and cost are totals in the programme's currency, shares of set-ups included,
+        see :mod:`serving.setups`.
 
     Raises
     ------
@@ -117,7 +118,8 @@ def _measured(
     known: object, offers: pd.DataFrame, tables: Tables, programme: Programme, as_of: datetime, days: int
 ) -> Iterator[Measured]:
     outcomes = closed_offers(known, tables, as_of=as_of, days=days).to_pyarrow().to_pandas()
-    closed = with_setup(with_money(with_arms(outcomes, programme), programme), offers, programme)
+    before = tables.offers.filter(tables.offers.assigned_at < as_of, tables.offers.recorded_at < as_of)
+    closed = with_setup(with_money(with_arms(outcomes, programme), programme), before, programme)
     arms = tuple(arm.id for arm in programme.arms if (offers["incentive_id"] == arm.id).any())
     units = _units(closed, arms, programme.guardrails.control_id)
     is_open = offers[~offers["offer_id"].isin(closed["offer_id"])]

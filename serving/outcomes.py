@@ -62,19 +62,3 @@ def with_money(outcomes: pd.DataFrame, programme: Programme) -> pd.DataFrame:
         margin = margin + rate * redeemed * (cost - sent).clip(lower=0)
     recall = outcomes["recall"].astype("float64")
     return outcomes.assign(recall=recall, margin=margin, redeemed=redeemed, cost=cost, net=margin - cost)
-
-
-def with_setup(outcomes: pd.DataFrame, offers: pd.DataFrame, programme: Programme) -> pd.DataFrame:
-    """Add to each offer's cost its share of the set-up, which is paid once per campaign and incentive.
-
-    The share is one over the offers of that campaign and incentive, by whichever channel, among ``offers``; those
-    without a campaign count as one. In both frames ``incentive_id`` names arms.
-    """
-    incentive_of = {arm.id: incentive.id for incentive in programme.incentives for arm in incentive.arms}
-    setup = {arm.id: arm.setup_cost for arm in programme.arms}
-    made = offers.groupby([offers["campaign_id"].fillna(""), offers["incentive_id"].map(incentive_of)]).size()
-    own = [outcomes["campaign_id"].fillna(""), outcomes["incentive_id"].map(incentive_of)]
-    sharing = made.reindex(pd.MultiIndex.from_arrays(own)).to_numpy()
-    share = outcomes["incentive_id"].map(setup).astype("float64") / sharing
-    cost = outcomes["cost"] + share.fillna(0.0)
-    return outcomes.assign(cost=cost, net=outcomes["margin"] - cost)

@@ -40,7 +40,9 @@ class Ration(Record):
     closed: tuple[str, ...] = Field(
         (), description="incentives whose set-up would not be earned back, or is too dear just to try them"
     )
-    paid: tuple[str, ...] = Field((), description="incentives whose set-up an earlier phase of the campaign has paid")
+    paid: tuple[str, ...] = Field(
+        (), description="incentives whose set-up is paid: they are running, or an earlier phase of the campaign paid it"
+    )
     typical_values: dict[str, float] = Field(
         default_factory=dict, description="mean value if active per policy segment, of members who may be sent anything"
     )

@@ -19,6 +19,7 @@ from serving.phases import PhaseName
 from serving.plan import Contenders, Plan, contend, plan_budget, ration_set_up, together
 from serving.policy_table import PolicyTable
 from serving.ration import Ration, member_lots, set_up_paid
+from serving.setups import running
 
 
 def find_contenders(
@@ -61,7 +62,9 @@ def ration(
     step: Step,
     kept: Path | None = None,
 ) -> Ration | None:
-    """Work out what set-up costs and a budget leave of the policy; None where neither takes anything.
+    """Work out what set-up costs and a budget leave of the policy; None where there are neither.
+
+    What is running is set up already, see :mod:`serving.setups`.
 
     Parameters
     ----------
@@ -78,10 +81,18 @@ def ration(
     kept
         Folder to keep members' features in; see :func:`serving.kept.span_candidates`.
     """
-    has_setup = any(one.setup_cost > 0 for one in programme.incentives)
-    if policy is None or (budget is None and not has_setup):
-        return None
+    paid = running(tables.offers, as_of, programme)
+    unpaid = set_up_paid(programme, paid)
+    if policy is None or (budget is None and not any(one.setup_cost > 0 for one in unpaid.incentives)):
+        return Ration(paid=paid) if paid else None
     contenders = find_contenders(tables, as_of, bundle, policy, programme, chunk_rows=chunk_rows, step=step, kept=kept)
+    left = _ration(contenders, policy, unpaid, budget=budget, phase=phase)
+    return left.model_copy(update={"paid": (*paid, *left.paid)})
+
+
+def _ration(
+    contenders: Contenders, policy: PolicyTable, programme: Programme, *, budget: float | None, phase: PhaseName | None
+) -> Ration:
     if budget is None:
         return ration_set_up(contenders, policy, programme)
     if phase is None:

@@ -128,7 +128,8 @@ def _expected(
         "from decisions where recommended_incentive is not null group by all order by all"
     ).df()
     of_groups = groups["value"], groups["members"], groups["policy_segment"]
-    weight = weights(*of_groups, ration.typical_values if ration else typical_values(*of_groups))
+    typical = ration.typical_values if ration else {}
+    weight = weights(*of_groups, typical or typical_values(*of_groups))
     sent = groups.assign(weight=weight, arm=arms_named(groups["recommended_incentive"], groups["channel"], programme))
     sent = sent[~sent["held"]]
     return {

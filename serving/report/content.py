@@ -35,6 +35,7 @@ from serving.report.sections import (
     withheld,
 )
 from serving.results import Results, latest_results
+from serving.setups import left_to_pay
 from serving.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def gather(
 
 
 def _unpaid(programme: Programme, publication: Publication) -> Programme:
-    """Return the programme with the set-up left to pay that an earlier phase of the campaign has not paid."""
+    """Return the programme with the set-up that a publication had left to pay."""
     ration = publication.summary.ration
     return set_up_paid(programme, ration.paid if ration else ())
 
@@ -149,6 +150,7 @@ def _plan(
     if bundle is None or policy is None:
         return None
     known = candidates(loaded.tables, programme.instant(as_of), programme)
+    unpaid = left_to_pay(loaded.tables.offers, known.as_of, programme)
     contenders = contend(
         scored_members(known, bundle, programme),
         policy,
@@ -157,5 +159,5 @@ def _plan(
         contacts=known.contacts,
         unsubscribed=known.unsubscribed,
     )
-    planned = plan_budget(contenders, policy, programme, budget=float("inf"))
+    planned = plan_budget(contenders, policy, unpaid, budget=float("inf"))
     return planned if planned.full_cost else None

@@ -161,7 +161,7 @@ def test_losers_are_paused_where_the_programme_says_so_and_until_the_quarter_aft
     assert estimate_effects(asked, programme(pause_losers=True), AS_OF).paused == paused
 
 
-def test_set_up_counts_once_per_campaign_and_incentive_and_each_part_bears_its_share() -> None:
+def test_set_up_counts_once_per_run_of_offers_and_each_part_bears_its_share() -> None:
     sent = [
         arm("control", 20, 600, campaign=campaign, segment=segment)
         for campaign in ("c1", "c2")
@@ -170,21 +170,22 @@ def test_set_up_counts_once_per_campaign_and_incentive_and_each_part_bears_its_s
     sent += [
         arm("gift", 60, 300, channel="email", cost=1.0, campaign="c1", segment="low__mid"),
         arm("gift", 60, 100, channel="sms", cost=1.0, campaign="c1", segment="high__mid"),
-        arm("gift", 60, 200, channel="sms", cost=1.0, campaign="c2", segment="low__mid"),
+        arm("gift", 60, 200, channel="sms", cost=1.0, campaign="c2", segment="low__mid", assigned_at="2026-01-12"),
+        arm("gift", 60, 300, channel="sms", cost=1.0, campaign="c0", segment="low__mid", assigned_at="2025-06-02"),
     ]
-    charged, free = (
-        measure(tables(*sent, settings=settings), settings, AS_OF) for settings in (programme(900.0), programme())
-    )
 
-    def extra(**names: str) -> tuple[float, float]:
-        with_it, without = the(charged, **names), the(free, **names)
-        return with_it.cost - without.cost, without.net_value - with_it.net_value
+    def extra(campaign: str | None = None, **names: str) -> float:
+        with_it, without = (
+            the(measure(tables(*sent, settings=settings), settings, AS_OF, campaign=campaign), **names)
+            for settings in (programme(900.0), programme())
+        )
+        assert without.net_value - with_it.net_value == pytest.approx(with_it.cost - without.cost)
+        return with_it.cost - without.cost
 
-    assert extra() == pytest.approx((1800, 1800))
-    assert extra(channel="email") == pytest.approx((675, 675))
-    assert extra(channel="sms") == pytest.approx((225 + 900,) * 2)
-    assert extra(policy_segment="high__mid") == pytest.approx((225, 225))
-    assert extra(channel="email", incentive="gift@email") == pytest.approx((675, 675))
+    assert extra(policy_segment="high__mid") == pytest.approx(150)
+    assert extra(channel="email", incentive="gift@email") == pytest.approx(450)
+    assert extra("c1") == pytest.approx(600)
+    assert extra("c2") == pytest.approx(300)
 
 
 def test_offers_still_open_bear_their_share_of_the_set_up_when_they_close() -> None:

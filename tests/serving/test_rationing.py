@@ -13,7 +13,7 @@ from builders import AS_OF, history_of, small_programme
 from features.build import build_features
 from features.programme import Programme
 from features.schemas import Tables
-from features.sources import load_tables
+from features.sources import load_tables, tables_from_frames
 from serving import jobs, kept
 from serving.answers import Answers, open_answers
 from serving.batch import score_programme
@@ -22,6 +22,8 @@ from serving.contracts import ScoreRequest
 from serving.kept import span_candidates
 from serving.known import decide_known
 from serving.parts import spans
+from serving.ration import Ration
+from serving.rationing import ration
 from serving.records import DecisionRecord, decision_records
 from serving.resolve import policy_file
 from serving.summary import RunSummary
@@ -126,3 +128,22 @@ def test_a_job_with_a_budget_builds_features_once(rationed, monkeypatch):
     assert summary.expected.cost <= rationed.budget / 2
     assert len(built) == 1
     assert list(programme.path("var").rglob(".features*")) == []
+
+
+def test_what_is_offered_week_by_week_is_not_set_up_anew(rationed, shop):
+    programme = rationed.programme
+    dear = tuple(one.model_copy(update={"setup_cost": 1e9}) for one in programme.incentives)
+    programme = programme.model_copy(update={"incentives": dear})
+    as_of, logged = programme.instant(AS_OF), shop.frames["offers"]
+
+    def left(offers: pd.DataFrame) -> Ration:
+        tables = tables_from_frames(programme, **{**shop.frames, "offers": offers}).tables
+        return ration(
+            tables, as_of, shop.bundle, shop.policy_table, programme, budget=None, chunk_rows=1_000, step=quiet
+        )
+
+    first, repeated = left(logged[logged["incentive_id"] == "control"]), left(logged)
+    assert set(first.closed) == {"coupon_20", "points_x3"}
+    assert first.paid == ()
+    assert repeated.closed == ()
+    assert repeated.paid == ("coupon_20", "points_x3")
