@@ -78,6 +78,8 @@ def ours(members: int) -> Seconds:
     import serving.batch as batch
     import serving.decisions as decisions
     import serving.engines as engines
+    import serving.parts as parts
+    import serving.store as store
 
     spent: Seconds = defaultdict(float)
 
@@ -98,8 +100,8 @@ def ours(members: int) -> Seconds:
     timed(engines, "decide", "decide, with scores and reasons")
     timed(engines, "decision_table", "check decisions")
     timed(batch, "publish", "publish")
-    timed(batch.Store, "add", "load into the store")
-    timed(batch.Parts, "write", "write parts")
+    timed(store.Store, "add", "load into the store")
+    timed(parts.Parts, "write", "write parts")
     programme = programme_of(members)
     out = DATA / "out" / str(members)
     for left_behind in (out, programme.path("var")):

@@ -82,7 +82,7 @@ def _simulated(case: Case) -> tuple[Programme, Loaded]:
         season=case.season or 0.0,
         trend_per_year=case.trend_per_year,
     )
-    return programme, tables_from_frames(programme, **simulation.tables)
+    return programme, tables_from_frames(programme, threads=1, **simulation.tables)
 
 
 def _tafeng(data: Path) -> tuple[Programme, Loaded]:

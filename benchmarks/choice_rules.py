@@ -29,7 +29,7 @@ def reference(log: OfferLog, settings: Programme) -> dict[str, str | None]:
 
 
 def _difference(cells: pd.DataFrame, segment: str, incentive_id: str, z: float, settings: Programme) -> Effect:
-    treated, control = cells.loc[(segment, incentive_id)], cells.loc[(segment, "control")]
+    treated, control = (cells.loc[[(segment, arm)]].iloc[0] for arm in (incentive_id, "control"))
     estimates = {}
     for name in ("recall", "margin", "net"):
         value = float(treated[name, "mean"] - control[name, "mean"])
@@ -50,7 +50,9 @@ def oracle(truth: Truth, settings: Programme, *, upgrades: bool) -> list[str | N
     """Choose per segment by the same rule, knowing the truth: the cheapest that works or, upgraded, the best."""
     works = (truth.recall > settings.guardrails.recall_floor) & (truth.net >= -settings.guardrails.loss_tolerance)
     merit = np.where(works, truth.net if upgrades else -truth.cost, -np.inf)
-    return [list(COSTS)[best] if found else None for best, found in zip(merit.argmax(1), works.any(1), strict=True)]
+    return [
+        list(COSTS)[best] if found else None for best, found in zip(merit.argmax(1), np.any(works, axis=1), strict=True)
+    ]
 
 
 def cheapest_of(policy: PolicyTable, settings: Programme) -> dict[str, str | None]:
@@ -65,11 +67,8 @@ def cheapest_of(policy: PolicyTable, settings: Programme) -> dict[str, str | Non
 
 def value_of(choices: list[str | None], truth: Truth) -> float:
     """Return the true net value per member of sending what was chosen."""
-    return sum(
-        truth.shares[segment] * truth.net[segment, list(COSTS).index(choice)]
-        for segment, choice in enumerate(choices)
-        if choice is not None
-    )
+    sent = [(segment, list(COSTS).index(choice)) for segment, choice in enumerate(choices) if choice is not None]
+    return sum(float(truth.shares[segment] * truth.net[segment, arm]) for segment, arm in sent)
 
 
 def judged(

@@ -11,6 +11,6 @@ import bentoml
 class Echo:
     """Does nothing."""
 
-    @bentoml.api
+    @bentoml.api  # type: ignore[untyped-decorator]
     async def echo(self, answer: dict[str, Any]) -> dict[str, Any]:
         return answer

@@ -8,9 +8,10 @@ learn at most; all are judged.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from cases import ROOT, Case, fewer, possible_cases, prepare
@@ -35,15 +36,17 @@ CONFIDENCE = 0.95
 MEMBERS = 3_000
 
 
-def ablate(case: Case, data: Path | None) -> Iterator[Record]:
-    """Yield one flat record per family that has anything to tell in this back-test."""
+def ablate(case: Case, data: Path | None) -> list[Record]:
+    """Return one flat record per family that has anything to tell in this back-test."""
     programme, loaded = prepare(case, data)
     full = _rehearse(loaded, programme.instant(case.as_of), programme)
     used = set(full.training.bundle.feature_names)
-    for family, columns in _families(programme).items():
-        told = [name for name in columns if name in used]
-        if told:
-            yield {"backtest": case.name, "family": family, "features": len(told), **_gains(full, told, programme)}
+    told = {family: [name for name in columns if name in used] for family, columns in _families(programme).items()}
+    return [
+        {"backtest": case.name, "family": family, "features": len(columns), **_gains(full, columns, programme)}
+        for family, columns in told.items()
+        if columns
+    ]
 
 
 def _rehearse(loaded: Loaded, as_of: datetime, programme: Programme) -> Rehearsal:
@@ -90,7 +93,7 @@ def main() -> None:
     console = Console(width=200)
     records: list[Record] = []
     for case, data in possible_cases():
-        rows = resumed("families", case.name, lambda case=case, data=data: list(ablate(case, data)))
+        rows = resumed("families", case.name, partial(ablate, case, data))
         console.print(rows_table(case.name, [{k: v for k, v in row.items() if k != "backtest"} for row in rows]))
         records += rows
         RESULTS.parent.mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +136,7 @@ class _connection:  # noqa: N801 -- used as a context
     def __init__(self, server: Server) -> None:
         self._port = server.port
 
-    async def __aenter__(self):  # noqa: ANN204 -- an asker of one request after the other
+    async def __aenter__(self) -> Callable[[bytes], Awaitable[int]]:
         self._reader, self._writer = await asyncio.open_connection(HOST, self._port)
         return self._ask
 

@@ -46,18 +46,18 @@ class Truth:
     @property
     def margin(self) -> np.ndarray:
         """Added value before cost: those recalled spend what others do."""
-        return self.recall * ORDER_VALUE
+        return np.asarray(self.recall * ORDER_VALUE)
 
     @property
     def cost(self) -> np.ndarray:
         """Cost per member treated: contact, and face value for those who order and redeem."""
         contact, face = np.array(list(COSTS.values())).T
-        return contact + face * self.redemption * (self.base[:, None] + self.recall)
+        return np.asarray(contact + face * self.redemption * (self.base[:, None] + self.recall))
 
     @property
     def net(self) -> np.ndarray:
         """Added value after cost."""
-        return self.margin - self.cost
+        return np.asarray(self.margin - self.cost)
 
 
 def programme(**guardrails: Any) -> Programme:

@@ -12,6 +12,7 @@ import pandas as pd
 from floor import DAYS, JOURNEY, VISIT_DAYS
 
 QUARTER, ENDED = 91, 730
+DAY, HOUR = 86_400.0, 3_600.0
 
 Tables = dict[str, pd.DataFrame]
 Columns = dict[str, pd.Series]
@@ -34,7 +35,7 @@ def features(tables: Tables, today: pd.Timestamp) -> pd.DataFrame:
     found |= offers(tables["offers"], today) | products(tables["order_lines"], tables["orders"], today)
     joined = tables["members"].set_index("member_id")["joined_at"]
     table = pd.DataFrame(found | {"joined_days": age(joined, today)})
-    counts = [name for name in table if name not in _MISSING]
+    counts = [str(name) for name in table if name not in _MISSING]
     table[counts] = table[counts].fillna(0.0)
     made = pd.DataFrame(derived(table))
     return pd.concat([table.drop(columns=made.columns, errors="ignore"), made], axis=1).astype("float64").round(6)
@@ -51,7 +52,7 @@ _MISSING = {
 
 def age(time: pd.Series, today: pd.Timestamp) -> pd.Series:
     """Return the days passed since, begun ones too."""
-    return np.ceil((today - time) / pd.Timedelta(days=1))
+    return pd.Series(np.ceil((today - time).dt.total_seconds() / DAY))
 
 
 def orders(given: pd.DataFrame, today: pd.Timestamp) -> Columns:
@@ -168,7 +169,7 @@ def complaints(given: pd.DataFrame, today: pd.Timestamp) -> Columns:
     ended = ended.assign(resolved=ended["occurred_at"])
     matched = pd.merge_asof(raised, ended, on="occurred_at", by="member_id", direction="forward")
     matched["age"] = age(matched["occurred_at"], today)
-    matched["waited"] = (matched["resolved"].fillna(today) - matched["occurred_at"]) / pd.Timedelta(hours=1)
+    matched["waited"] = (matched["resolved"].fillna(today) - matched["occurred_at"]).dt.total_seconds() / HOUR
     return {
         "complaints_91d": matched[matched["age"] <= QUARTER].groupby("member_id").size(),
         "complaint_open_hours": matched[matched["resolved"].isna()].groupby("member_id")["waited"].max(),
@@ -178,7 +179,7 @@ def complaints(given: pd.DataFrame, today: pd.Timestamp) -> Columns:
 
 def offers(given: pd.DataFrame, today: pd.Timestamp) -> Columns:
     """Compute what was offered; the made-up tables have no redemptions."""
-    passed = (today - given["assigned_at"]) / pd.Timedelta(days=1)
+    passed = (today - given["assigned_at"]).dt.total_seconds() / DAY
     table = given.assign(age=np.ceil(passed), passed=np.floor(passed))
     sent = table[table["incentive_id"] != "control"]
     return {

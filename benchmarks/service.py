@@ -191,10 +191,12 @@ def where_time_goes(shop: Shop, calls: int = 20) -> list[dict[str, Any]]:
 
     call()
     profile = cProfile.Profile()
-    profile.runcall(lambda: [call() for _ in range(calls)])
+    with profile:
+        for _ in range(calls):
+            call()
     spent = [
         (cumulative, f"{Path(file).stem}.{function}")
-        for (file, _, function), (_, _, _, cumulative, _) in pstats.Stats(profile).stats.items()
+        for (file, _, function), (_, _, _, cumulative, _) in pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
         if Path(file).parent.parent == ROOT and function.isidentifier()
     ]
     whole = max(spent)[0]
