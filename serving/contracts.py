@@ -16,7 +16,7 @@ MAX_FEATURES = 1_000
 
 ItemErrorCode = Literal["unknown_member", "not_eligible", "no_history", "duplicate_member", "invalid_history"]
 ComputeErrorCode = Literal["invalid_features", "not_recomputed"]
-WriteErrorCode = Literal["conflict", "budget", "in_future", "unknown_offer", "unknown_incentive"]
+WriteErrorCode = Literal["conflict", "budget", "in_future", "unknown_offer", "unknown_incentive", "unknown_cost"]
 Source = Literal["published", "recomputed", "computed"]
 MAX_REASONS = 10
 

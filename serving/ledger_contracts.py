@@ -49,7 +49,9 @@ class NewOffer(OfferRow):
     redeemed_at: None = None
     recorded_at: None = None
     cost_amount: Cost | None = Field(
-        None, description="what it will cost; absent: contact cost and face value of the incentive"
+        None,
+        description="what it will cost; absent: contact cost and face value of the incentive, or, where a redemption "
+        "costs a share of the order, what the member's decision expects",
     )
 
 

@@ -15,7 +15,8 @@ from serving.contracts import ItemError
 from serving.ledger import Budget, Entry, Kind, Verdict
 from serving.ledger_contracts import NewEvent, NewOffer, NewOrder, NewOutcome, RefusedItem, Written, WrittenItem
 from serving.lookup import Lookup, utc_now
-from serving.records import Strict
+from serving.records import DecisionRecord, Strict
+from serving.reservations import reserved, takes_a_share
 from serving.scoring import score
 
 AHEAD: Final = timedelta(minutes=5)
@@ -27,6 +28,10 @@ _REFUSALS: Final[Mapping[Literal["conflict", "budget"], str]] = {
     "conflict": "another item of this id was written down before, and stands",
     "budget": "it would cost more than is left of this month's budget",
 }
+
+_UNKNOWN_COST: Final = (
+    "a redemption costs a share of the order, and no decision published expects this offer; tell its cost_amount"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +52,8 @@ def write_activity(
 def write_offers(lookup: Lookup, offers: Sequence[NewOffer]) -> list[Written]:
     """Write down offers, as far as the budget goes; return what became of each, in order."""
     now = utc_now()
-    entries = [_offer(lookup, offer, now) for offer in offers]
+    decisions = _decisions(lookup, offers)
+    entries = [_offer(lookup, offer, decisions.get(offer.member_id), now) for offer in offers]
     return _append(lookup, entries, now, _budget(lookup.programme, now))
 
 
@@ -132,15 +138,22 @@ def _entry(
     return Entry(kind, identifier, member_id, content, cost)
 
 
-def _offer(lookup: Lookup, offer: NewOffer, now: datetime) -> Item:
+def _offer(lookup: Lookup, offer: NewOffer, decision: DecisionRecord | None, now: datetime) -> Item:
     programme = lookup.programme
-    costs = {incentive.id: incentive.contact_cost + incentive.face_value for incentive in programme.incentives}
-    costs[programme.guardrails.control_id] = 0.0
-    if offer.incentive_id not in costs:
-        known = f"the programme file has {', '.join(costs)}"
+    names = [*(incentive.id for incentive in programme.incentives), programme.guardrails.control_id]
+    if offer.incentive_id not in names:
+        known = f"the programme file has {', '.join(names)}"
         return offer.offer_id, ItemError(code="unknown_incentive", message=known, field="incentive_id")
-    cost = costs[offer.incentive_id] if offer.cost_amount is None else offer.cost_amount
-    return _entry(lookup, "offer", offer.offer_id, offer.member_id, offer, offer.assigned_at, now, cost)
+    cost = reserved(offer, programme, decision)
+    if cost is None and programme.service.offer_budget is not None:
+        return offer.offer_id, ItemError(code="unknown_cost", message=_UNKNOWN_COST, field="cost_amount")
+    return _entry(lookup, "offer", offer.offer_id, offer.member_id, offer, offer.assigned_at, now, cost or 0.0)
+
+
+def _decisions(lookup: Lookup, offers: Sequence[NewOffer]) -> Mapping[str, DecisionRecord]:
+    """Return the published decisions about members whose offers cost what they expect."""
+    members = {offer.member_id for offer in offers if takes_a_share(offer, lookup.programme)}
+    return lookup.store.read(sorted(members))[1] if members else {}
 
 
 def _budget(programme: Programme, now: datetime) -> Budget | None:

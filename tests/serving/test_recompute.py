@@ -1,6 +1,7 @@
 """What came in since the publication moves a member's next answer; nobody else's."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -155,6 +156,25 @@ def test_an_offer_reserves_budget_and_starts_the_cooldown(answers, by_risk):
     assert statuses(write_outcomes(answers, redeemed)) == ["recorded", "unknown_offer"]
     known = answers.up_to_date([by_risk[-5]], utc_now() + MOMENT)
     assert known.parts[0].features["offer_redemption_share"].item() > 0
+
+
+def test_a_share_of_the_order_reserves_what_was_decided_and_without_a_decision_asks(answers, by_risk):
+    by_share = tuple(one.model_copy(update={"face_share": 0.1}) for one in answers.programme.incentives)
+    records = answers.published(by_risk)[1]
+    member = next(name for name in by_risk[15:-8] if records[name].assigned_incentive)
+    row = {"incentive_id": records[member].assigned_incentive, "assigned_at": now()}
+    asked = [
+        NewOffer.model_validate({"offer_id": f"s-{name}", "member_id": name, **row}) for name in (member, "nobody")
+    ]
+
+    def written(offer_budget: float | None) -> list[str]:
+        changed = {"incentives": by_share, "service": Service(offer_budget=offer_budget)}
+        return statuses(write_offers(replace(answers, programme=answers.programme.model_copy(update=changed)), asked))
+
+    assert records[member].assigned_cost > 0
+    assert written(0.99 * records[member].assigned_cost) == ["budget", "unknown_cost"]
+    assert written(1e6) == ["recorded", "unknown_cost"]
+    assert written(None) == ["known", "recorded"]
 
 
 def test_the_next_weekly_run_has_what_came_in_and_scores_by_id_are_published_again(shop, tmp_path, monkeypatch):
