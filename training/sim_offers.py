@@ -5,8 +5,8 @@ nothing but cost money when somebody redeems it who would have ordered anyway. W
 away (it annoys, or wakes sleepers). Otherwise it brings members back. Either way the size is drawn evenly from
 `Experiment.points`, 1 to 4 percentage points of recall by default; harm never takes more than half of those who
 would have ordered. The spending of those a working incentive recalls is scaled by a log-normal factor around 1
-(`BASKET_SIGMA`), and the share of ordering members who redeem is beta distributed (`REDEMPTION`). Nothing is set by
-hand and nothing depends on the estimator.
+(`BASKET_SIGMA`), and the share of ordering members who redeem, on their first order, is beta distributed
+(`REDEMPTION`). Nothing is set by hand and nothing depends on the estimator.
 
 An effect ends with its response window: a recalled member orders once more, and then goes on as before.
 """
@@ -21,7 +21,7 @@ import pandas as pd
 
 from features.programme import Programme
 from serving.bundle import FittedConstants
-from serving.incentives import eligible_incentives, expected_cost
+from serving.incentives import contact_costs, eligible_incentives, expected_cost, redemption_costs
 from serving.segments import POLICY_SEGMENTS, segment_members
 from training.constants import fit_constants
 from training.sim_members import Calendar, World
@@ -132,9 +132,13 @@ def run_experiment(
         last_assigned[offers["member"]] = day
         log.append(offers)
     everything, orders = pd.concat(log, ignore_index=True), pd.concat([unaffected, orders])
-    typical = orders.groupby("member")["margin"].mean().reindex(range(len(latents))).fillna(orders["margin"].mean())
-    truth = _true_effects(everything.assign(typical=typical.to_numpy()[everything["member"]]), effects, programme)
+    truth = _true_effects(everything.join(_typical_orders(orders), on="member"), effects, programme)
     return Outcome(orders, everything, truth, _true_choices(truth, programme))
+
+
+def _typical_orders(orders: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean margin and amount of each member's orders."""
+    return orders.groupby("member").agg(typical_margin=("margin", "mean"), typical_amount=("net", "mean"))
 
 
 def _constants(world: World, orders: pd.DataFrame, returns: pd.DataFrame, day: int) -> FittedConstants:
@@ -212,8 +216,10 @@ def _respond(
     facts = offers.assign(
         would_order=would,
         would_margin=before["margin"].to_numpy(),
+        would_amount=before["amount"].to_numpy(),
         ordered=after["orders"].to_numpy() > 0,
         margin=after["margin"].to_numpy(),
+        amount=after["amount"].to_numpy(),
         redeemed=after["first"].where(redeems).to_numpy(),
     )
     return facts, orders
@@ -228,9 +234,11 @@ def _in_window(orders: pd.DataFrame, offers: pd.DataFrame, window: int, members:
 
 
 def _responses(orders: pd.DataFrame, offers: pd.DataFrame, window: int, members: int) -> pd.DataFrame:
-    """Sum up each offer's response window: orders, their margin, and the time of the first."""
-    hits = orders[_in_window(orders, offers, window, members)].groupby("member")
-    responses = hits.agg(orders=("time", "size"), margin=("margin", "sum"), first=("time", "min"))
+    """Sum up each offer's response window: orders, their margin, and time and amount of the first."""
+    hits = orders[_in_window(orders, offers, window, members)]
+    by_member = hits.groupby("member")
+    responses = by_member.agg(orders=("time", "size"), margin=("margin", "sum"), first=("time", "min"))
+    responses["amount"] = hits.loc[by_member["time"].idxmin(), "net"].to_numpy()
     return responses.reindex(offers["member"]).fillna({"orders": 0, "margin": 0.0})
 
 
@@ -248,24 +256,33 @@ def _recall_orders(
 
 def _true_effects(offers: pd.DataFrame, effects: pd.DataFrame, programme: Programme) -> pd.DataFrame:
     """Add to the drawn effects what they come to per member treated: recall, margin before cost, cost, net value."""
-    others = (~offers["would_order"]).to_numpy()
+    by_segment, others = offers.groupby("policy_segment"), offers[~offers["would_order"]].groupby("policy_segment")
+    ordering = offers[offers["would_order"]].groupby("policy_segment")
     segments = pd.DataFrame(
         {
-            "offers": offers.groupby("policy_segment").size(),
-            "base_recall": offers.groupby("policy_segment")["would_order"].mean(),
-            "base_margin": offers.groupby("policy_segment")["would_margin"].mean(),
-            "margin_per_recall": offers[others].groupby("policy_segment")["typical"].mean(),
+            "offers": by_segment.size(),
+            "base_recall": by_segment["would_order"].mean(),
+            "base_margin": by_segment["would_margin"].mean(),
+            "base_amount": ordering["would_amount"].mean(),
+            "margin_per_recall": others["typical_margin"].mean(),
+            "amount_per_recall": others["typical_amount"].mean(),
         }
     )
+    segments["base_amount"] = segments["base_amount"].fillna(0.0)
     truth = effects.reset_index().join(segments, on="policy_segment")
     lost = np.minimum(truth["loss"] / truth["base_recall"], MOST_LOST)
     truth["recall"] = truth["gain"] - lost * truth["base_recall"]
     truth["margin"] = truth["gain"] * truth["basket"] * truth["margin_per_recall"] - lost * truth["base_margin"]
-    redeemed = truth["redemption"] * (truth["base_recall"] + truth["recall"])
+    ordered = truth["base_recall"] + truth["recall"]
+    amount = (1 - lost) * truth["base_recall"] * truth["base_amount"] + (
+        truth["gain"] * truth["basket"] * truth["amount_per_recall"]
+    )
     catalogue = {incentive.id: incentive for incentive in programme.arms}
     truth["cost"] = [
-        expected_cost(catalogue[incentive_id], redemption_rate=rate, basket=0.0)
-        for incentive_id, rate in zip(truth["incentive_id"], redeemed, strict=True)
+        expected_cost(catalogue[name], redemption_rate=rate, basket=basket)
+        for name, rate, basket in zip(
+            truth["incentive_id"], truth["redemption"] * ordered, (amount / ordered).fillna(0.0), strict=True
+        )
     ]
     return truth.assign(net_value=truth["margin"] - truth["cost"])
 
@@ -290,14 +307,9 @@ def _true_choices(truth: pd.DataFrame, programme: Programme) -> pd.DataFrame:
 
 def offers_table(offers: pd.DataFrame, programme: Programme, calendar: Calendar, *, propensities: bool) -> pd.DataFrame:
     """Return the offer log as the programme keeps it; members are still numbers."""
-    costs = pd.DataFrame(
-        {
-            "contact": {i.id: i.contact_cost for i in programme.arms},
-            "face": {i.id: i.face_value for i in programme.arms},
-        }
-    ).reindex(offers["incentive_id"])
-    redeemed = offers["redeemed"].notna().to_numpy()
-    cost = costs["contact"].fillna(0).to_numpy() + redeemed * costs["face"].fillna(0).to_numpy()
+    arms, redeemed = offers["incentive_id"], offers["redeemed"].notna()
+    spent = redemption_costs(arms, offers["amount"].fillna(0.0), programme)
+    cost = contact_costs(arms, programme) + redeemed * spent
     redeemed_at = calendar.local_time(offers["redeemed"].fillna(0).to_numpy())
     log = pd.DataFrame(
         {

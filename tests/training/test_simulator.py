@@ -221,6 +221,27 @@ def test_recalled_members_order_within_the_response_window_with_a_margin(trial):
     assert recalled["margin"].mean() > 0
 
 
+def test_offers_cost_on_average_what_the_truth_says_a_share_of_the_order_included(trial, programme):
+    effects = trial.truth["effects"][["policy_segment", "incentive_id", "cost"]]
+    offers = trial.tables["offers"].merge(effects, on=["policy_segment", "incentive_id"])
+    closed = offers[offers["assigned_at"] < offers["assigned_at"].max() - timedelta(days=28)]
+    by_incentive = closed.groupby("incentive_id").agg(
+        logged=("cost_amount", "mean"), error=("cost_amount", "sem"), true=("cost", "mean")
+    )
+    assert "ten_percent" in by_incentive.index
+    assert ((by_incentive["logged"] - by_incentive["true"]).abs() < 3 * by_incentive["error"] + 1e-9).all()
+
+
+def test_a_share_of_the_order_is_taken_of_the_order_it_was_redeemed_on(trial, programme):
+    (coupon,) = (one for one in programme.incentives if one.face_share > 0)
+    orders = without_aliases(trial, "orders").set_index(["member_id", "ordered_at"])["net_amount"]
+    used = trial.tables["offers"].query("incentive_id == @coupon.id and redeemed_at.notna()")
+    amounts = orders.loc[pd.MultiIndex.from_frame(used[["member_id", "redeemed_at"]])].to_numpy()
+    expected = coupon.contact_cost + coupon.face_share * amounts
+    assert len(used) > 100
+    assert np.allclose(used["cost_amount"], expected, atol=1e-4)
+
+
 def test_confounding_treats_those_who_ordered_lately_more_often(programme):
     options = {"programme": programme, "season": 0.0}
     biased = simulate(1_500, 50, 1, experiment=Experiment(weeks=8, confounding=1.5, log_propensities=False), **options)
