@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test coverage test-full lint format bench-quality bench-automl bench-families tune-defaults bench-demo bench-batch bench-learning bench-evidence bench-planning bench-service check-airflow notebooks docs site constraints clean
+.PHONY: help demo serve test coverage test-full lint format bench-quality bench-automl bench-families tune-defaults bench-demo bench-batch bench-learning bench-evidence bench-planning bench-simulation bench-service check-airflow notebooks docs site constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -84,6 +84,9 @@ check-airflow: $(STAMP)  ## load deploy/'s DAG with Airflow, in an environment o
 
 bench-planning: $(STAMP)  ## how long a budget takes to be divided; MEMBERS=1000000
 	MEMBERS=$(MEMBERS) $(BIN)/python benchmarks/planning.py
+
+bench-simulation: $(STAMP)  ## how long a large simulated programme takes; MEMBERS=1000000, DATA=folder
+	MEMBERS=$(MEMBERS) DATA=$(DATA) $(BIN)/python benchmarks/simulation.py
 
 bench-service: $(STAMP)  ## the service beside a bare BentoML echo; SOAK_SECONDS=600 of 64 callers; SMALL=1 in minutes
 	$(BIN)/python benchmarks/service.py

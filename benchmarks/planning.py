@@ -100,17 +100,18 @@ def main() -> None:
     done = time.perf_counter()
     size = f"{MEMBERS:,} members"
     rows = [
-        _row(f"{size}: seconds to apply guardrails", found - begun),
-        _row(f"{size}: seconds to plan, ten other budgets with it", done - found, SECONDS),
-        _row(f"{size}: times the floor, both", (done - begun) / floor),
-        _row(f"{size}: GB of peak memory beyond the members", _peak() - before),
-        _row(f"{size}: members sent something", plan.outlook.members),
+        row(f"{size}: seconds to apply guardrails", found - begun),
+        row(f"{size}: seconds to plan, ten other budgets with it", done - found, SECONDS),
+        row(f"{size}: times the floor, both", (done - begun) / floor),
+        row(f"{size}: GB of peak memory beyond the members", _peak() - before),
+        row(f"{size}: members sent something", plan.outlook.members),
     ]
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     Console().print(rows_table("planning", rows))
 
 
-def _row(name: str, value: float, most: float | None = None) -> dict[str, str | float | bool | None]:
+def row(name: str, value: float, most: float | None = None) -> dict[str, str | float | bool | None]:
+    """Make a record of results, with a goal if it has one."""
     goal = "" if most is None else f"at most {most:g}"
     return {"name": name, "value": round(value, 3), "goal": goal, "holds": None if most is None else value <= most}
 

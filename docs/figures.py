@@ -113,6 +113,12 @@ incentives, on one thread; two have a set-up, one is a share of the order. *The 
 and sorts once.
 """
 
+SIMULATION = """## The simulator: `make bench-simulation`
+
+A programme of `winback simulate --members 1000000 --gap-days 9`, 130 weeks with 26 of offers, written to Parquet by two
+processes of one thread each. *The floor* reads the tables written and writes them anew.
+"""
+
 SERVICE = """## The service: `make bench-service`
 
 Beside a bare BentoML `async def` endpoint that is sent, and sends back, the same answer about one stored member; both
@@ -132,7 +138,14 @@ SIZES = {
 }
 """What of the weekly job's results the sizing table has, and what it calls it."""
 
-PLAIN = {"evidence": EVIDENCE, "batch": BATCH, "planning": PLANNING, "service": SERVICE, "demo": DEMO}
+PLAIN = {
+    "evidence": EVIDENCE,
+    "batch": BATCH,
+    "planning": PLANNING,
+    "simulation": SIMULATION,
+    "service": SERVICE,
+    "demo": DEMO,
+}
 """Results of flat records, in the order of the page."""
 
 

@@ -83,6 +83,7 @@ def simulate(
     ] = Path("data/simulated"),
     season: Annotated[float, typer.Option(min=0, help="Height of the yearly wave and sales peaks; 0 is none.")] = 1.0,
     trend: Annotated[float, typer.Option(help="Growth of ordering per year, as a log rate.")] = 0.05,
+    gap_days: Annotated[float, typer.Option(min=1, help="How long the median member leaves between orders.")] = 40.0,
     confounding: Annotated[
         float, typer.Option(help="0 offers by lot; above, livelier members are treated more often.")
     ] = 0.0,
@@ -114,6 +115,7 @@ def simulate(
             experiment=experiment,
             season=season,
             trend_per_year=trend,
+            gap_days=gap_days,
             step=step,
         )
 

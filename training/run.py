@@ -17,10 +17,9 @@ from features.programme import Programme
 from features.sources import Loaded
 from serving.bundle_files import save_policy_table
 from serving.jobs import JobResult
-from serving.loading import Step, as_of_or_next_day, load
+from serving.loading import Pace, Step, as_of_or_next_day, load
 from serving.resolve import policy_file
 from training import backtest as backtests
-from training import simulator
 from training.champions import judge, record_verdict
 from training.depth import dose_responses
 from training.effects import effects_frame, estimate_effects
@@ -32,6 +31,7 @@ from training.ladder import ladder_table
 from training.member_level import member_levels
 from training.offer_log import read_offer_log
 from training.profit import profit_table
+from training.sim_blocks import simulate_to
 from training.sim_offers import Experiment
 from training.snapshots import build_snapshots, most_members, observe
 from training.sureness import sureness
@@ -141,11 +141,13 @@ def simulate(
     experiment: Experiment,
     season: float,
     trend_per_year: float,
+    gap_days: float,
     step: Step,
 ) -> JobResult:
     """Simulate a programme's history and write its tables, and the truth apart from them."""
-    step(f"simulating {members:,} members over {weeks} weeks")
-    simulation = simulator.simulate(
+    pace = Pace(f"simulating {weeks} weeks of members", members, step)
+    written = simulate_to(
+        out,
         members,
         weeks,
         seed,
@@ -153,10 +155,11 @@ def simulate(
         experiment=experiment,
         season=season,
         trend_per_year=trend_per_year,
+        gap_days=gap_days,
+        passed=pace.passed,
     )
-    step(f"writing the tables to {out}")
-    files = simulator.write(simulation, out)
-    rows = [{"table": name, "rows": len(table)} for name, table in simulation.tables.items()]
+    files = [*(out / f"{name}.parquet" for name in written), *sorted((out / "truth").glob("*.parquet"))]
+    rows = [{"table": name, "rows": count} for name, count in written.items()]
     return JobResult({"files": [str(file) for file in files], "tables": rows}, {f"{out}": rows})
 
 

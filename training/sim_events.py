@@ -102,7 +102,7 @@ def messages(rng: np.random.Generator, latents: pd.DataFrame, consent: np.ndarra
     kept = sent["time"].to_numpy() <= ended.to_numpy()[sent["member"]]
     opened = sent[kept & (rng.random(len(sent)) < traits["opens"].to_numpy() * tired * present)]
     unsubscribed = ended[np.isfinite(ended)].rename_axis("member").reset_index()
-    best_channel = np.array(CHANNELS, dtype=object)[consent.argmax(axis=1)]
+    best_channel = EVENT_CHANNELS.categories.get_indexer(pd.Index(CHANNELS))[consent.argmax(axis=1)]
     return _stack(
         [
             _at(sent[kept], "message_sent", best_channel, 0),
@@ -136,10 +136,11 @@ def offer_events(offers: pd.DataFrame) -> pd.DataFrame:
     """Turn sent offers into the messages, coupons and redemptions they show up as."""
     sent = offers[offers["sent"]]
     redeemed = sent.dropna(subset="redeemed")
+    channel = pd.Categorical(sent["channel"], dtype=EVENT_CHANNELS)
     return _stack(
         [
-            _at(sent, "message_sent", None, 0).assign(channel=sent["channel"].to_numpy()),
-            _at(sent, "coupon_received", None, 0).assign(channel=sent["channel"].to_numpy()),
+            _at(sent, "message_sent", None, 0).assign(channel=channel),
+            _at(sent, "coupon_received", None, 0).assign(channel=channel),
             _at(redeemed.assign(time=redeemed["redeemed"]), "coupon_redeemed", "app", 0),
         ]
     )
@@ -147,7 +148,9 @@ def offer_events(offers: pd.DataFrame) -> pd.DataFrame:
 
 def events_table(parts: Iterable[pd.DataFrame], calendar: Calendar) -> pd.DataFrame:
     """Unite events by member and time; members are still numbers."""
-    events = _stack(parts).sort_values(["member", "time", "event"], ignore_index=True)
+    united = _stack(parts)
+    order = np.lexsort((united["event"].cat.codes, united["time"], united["member"]))
+    events = united.iloc[order].reset_index(drop=True)
     order_ids = "O" + events["order"].astype("Int64").astype("str").str.zfill(8)
     return pd.DataFrame(
         {
@@ -176,14 +179,20 @@ def _some(rng: np.random.Generator, rows: pd.DataFrame, share: float) -> pd.Data
 
 
 def _at(rows: pd.DataFrame, event: str, channel: str | np.ndarray | None, minutes_later: float) -> pd.DataFrame:
-    """Make one event per row; ``channel`` may be one per member."""
+    """Make one event per row; ``channel`` may be the code of one per member."""
     member = rows["member"].to_numpy()
+    if not isinstance(channel, np.ndarray):
+        channels = np.full(len(rows), EVENT_CHANNELS.categories.get_indexer(pd.Index([channel]))[0])
+    else:
+        channels = channel[member]
     return pd.DataFrame(
         {
             "member": member,
             "time": rows["time"].to_numpy() + minutes_later * MINUTE,
-            "event": event,
-            "channel": channel[member] if isinstance(channel, np.ndarray) else channel,
+            "event": pd.Categorical.from_codes(
+                np.full(len(rows), EVENT_NAMES.categories.get_loc(event)), dtype=EVENT_NAMES
+            ),
+            "channel": pd.Categorical.from_codes(channels, dtype=EVENT_CHANNELS),
             "amount": np.nan,
             "order": np.nan,
         }
@@ -191,7 +200,4 @@ def _at(rows: pd.DataFrame, event: str, channel: str | np.ndarray | None, minute
 
 
 def _stack(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Concatenate event rows; texts are categories, to save memory."""
-    return pd.concat(
-        [part.astype({"event": EVENT_NAMES, "channel": EVENT_CHANNELS}) for part in parts], ignore_index=True
-    )
+    return pd.concat(list(parts), ignore_index=True)

@@ -64,12 +64,10 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of the experiment: the orders as they then were, the log, and the truth behind it."""
+    """What came of the experiment: the orders as they then were, and the offers with all that is true of them."""
 
     orders: pd.DataFrame
     offers: pd.DataFrame
-    effects: pd.DataFrame
-    choices: pd.DataFrame
 
 
 def draw_effects(rng: np.random.Generator, programme: Programme, points: tuple[float, float]) -> pd.DataFrame:
@@ -100,12 +98,15 @@ def run_experiment(
     orders: pd.DataFrame,
     returns: pd.DataFrame,
     contactable_until: np.ndarray,
+    effects: pd.DataFrame,
     experiment: Experiment,
 ) -> Outcome:
     """Make offers every week before the world's end, and let them work.
 
     Parameters
     ----------
+    effects
+        As drawn by :func:`draw_effects`.
     orders, returns
         What would happen without any offer.
     contactable_until
@@ -114,7 +115,6 @@ def run_experiment(
     programme, latents = world.programme, world.latents
     rules = programme.guardrails
     segmented = programme.model_copy(update={"personas": ()})
-    effects = draw_effects(rng.spawn(1)[0], programme, experiment.points)
     days = np.arange(world.end - 7 * experiment.weeks, world.end, 7)
     constants = _constants(world, orders, returns, int(days[0]))
     takes_part = (contactable_until > days[0])[orders["member"]]
@@ -132,8 +132,7 @@ def run_experiment(
         last_assigned[offers["member"]] = day
         log.append(offers)
     everything, orders = pd.concat(log, ignore_index=True), pd.concat([unaffected, orders])
-    truth = _true_effects(everything.join(_typical_orders(orders), on="member"), effects, programme)
-    return Outcome(orders, everything, truth, _true_choices(truth, programme))
+    return Outcome(orders, everything.join(_typical_orders(orders), on="member"))
 
 
 def _typical_orders(orders: pd.DataFrame) -> pd.DataFrame:
@@ -254,7 +253,7 @@ def _recall_orders(
     return priced.assign(**priced[money].mul(basket, axis=0).round(2))
 
 
-def _true_effects(offers: pd.DataFrame, effects: pd.DataFrame, programme: Programme) -> pd.DataFrame:
+def true_effects(offers: pd.DataFrame, effects: pd.DataFrame, programme: Programme) -> pd.DataFrame:
     """Add to the drawn effects what they come to per member treated: recall, margin before cost, cost, net value."""
     by_segment, others = offers.groupby("policy_segment"), offers[~offers["would_order"]].groupby("policy_segment")
     ordering = offers[offers["would_order"]].groupby("policy_segment")
@@ -287,7 +286,7 @@ def _true_effects(offers: pd.DataFrame, effects: pd.DataFrame, programme: Progra
     return truth.assign(net_value=truth["margin"] - truth["cost"])
 
 
-def _true_choices(truth: pd.DataFrame, programme: Programme) -> pd.DataFrame:
+def true_choices(truth: pd.DataFrame, programme: Programme) -> pd.DataFrame:
     """Return per segment the cheapest incentive that truly recalls without losing money, and the one worth most."""
     rules = programme.guardrails
     limits = {incentive.id: incentive.eligible.tiers for incentive in programme.arms}
@@ -321,7 +320,7 @@ def offers_table(offers: pd.DataFrame, programme: Programme, calendar: Calendar,
             "channel": offers["channel"],
             "propensity": offers["propensity"].round(6),
             "cost_amount": cost.round(4),
-            "redeemed_at": pd.Series(redeemed_at).where(redeemed),
+            "redeemed_at": pd.Series(redeemed_at, offers.index).where(redeemed),
             "policy_segment": offers["policy_segment"],
         }
     )

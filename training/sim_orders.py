@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from training.sim_members import BABY, CATEGORIES, CATEGORY_MARGINS, CATEGORY_SHARES, Calendar
+from training.sim_members import BABY, CATEGORIES, CATEGORY_MARGINS, CATEGORY_SHARES, Calendar, by_member_and_time
 
 GAP_SHAPE = 1.6
 FIRST_GAP_SHARE = 0.1
@@ -32,7 +32,7 @@ def draw_order_times(rng: np.random.Generator, latents: pd.DataFrame, calendar: 
     day = calendar.to_day(joined[member] + elapsed)
     inside = day < calendar.days
     times = np.floor(day[inside]) + opening_hours(rng, int(inside.sum()))
-    return pd.DataFrame({"member": member[inside], "time": times}).sort_values(["member", "time"], ignore_index=True)
+    return by_member_and_time(pd.DataFrame({"member": member[inside], "time": times})).reset_index(drop=True)
 
 
 def opening_hours(rng: np.random.Generator, count: int) -> np.ndarray:

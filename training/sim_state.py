@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from training.sim_members import member_ids
+from training.sim_members import by_member_and_time, member_ids
 
 
 def member_state(orders: pd.DataFrame, returns: pd.DataFrame, latents: pd.DataFrame, day: int) -> pd.DataFrame:
@@ -14,7 +14,7 @@ def member_state(orders: pd.DataFrame, returns: pd.DataFrame, latents: pd.DataFr
     A shortcut past `features.build`, which would read the whole history anew every simulated week; a test holds the two
     equal.
     """
-    known = orders[orders["time"].to_numpy() < day].sort_values(["member", "time"])
+    known = by_member_and_time(orders[orders["time"].to_numpy() < day])
     back = returns[returns["time"].to_numpy() < day]
     member, on = known["member"].to_numpy(), np.floor(known["time"].to_numpy())
     fresh_day = np.r_[True, (member[1:] != member[:-1]) | (on[1:] != on[:-1])][: len(known)]

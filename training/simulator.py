@@ -23,18 +23,22 @@ from training import sim_events, sim_offers, sim_orders
 from training.demo_data import write_table
 from training.sim_members import (
     CHANNELS,
+    MEDIAN_GAP_DAYS,
     World,
+    by_member_and_time,
     draw_consent,
     draw_members,
     make_calendar,
     member_ids,
     members_table,
 )
-from training.sim_offers import Experiment, Outcome
+from training.sim_offers import Experiment
 
 START = date(2023, 1, 2)
 ALIAS_SHARE = 0.06
 ALIAS_ROWS = 0.4
+ORDERS_PER_MEMBER, OFFERS_PER_MEMBER = 1_000, 100
+"""So far apart the numbers are from which each member's begin, so that blocks of members have numbers of their own."""
 ALIASED_TABLES = ("orders", "events")
 DEMO_EXPERIMENT = Experiment(points=(0.03, 0.08))
 """Effects twice the usual size: 20,000 members, the demo's, would rarely be enough to prove one of 1 to 4 points."""
@@ -66,6 +70,7 @@ def simulate(
     experiment: Experiment | None = None,
     season: float = 1.0,
     trend_per_year: float = 0.05,
+    gap_days: float = MEDIAN_GAP_DAYS,
 ) -> Simulation:
     """Simulate a programme's history. The same arguments give the same tables.
 
@@ -85,13 +90,61 @@ def simulate(
         Height of the yearly wave and the sales peaks; 0 makes all days alike.
     trend_per_year
         Growth of ordering, as a log rate.
+    gap_days
+        How long the median member leaves between orders.
     """
     experiment = experiment or Experiment(weeks=min(Experiment.weeks, weeks // 2))
-    rng = np.random.default_rng(seed)
+    effects = drawn_effects(seed, programme, experiment)
+    tables, latents, offers = simulate_block(
+        np.random.default_rng(seed),
+        range(members),
+        weeks,
+        programme=programme,
+        effects=effects,
+        experiment=experiment,
+        season=season,
+        trend_per_year=trend_per_year,
+        gap_days=gap_days,
+    )
+    return Simulation(tables, {"members": latents, **truth_of(offers, effects, programme)})
+
+
+def drawn_effects(seed: int, programme: Programme, experiment: Experiment) -> pd.DataFrame:
+    """Draw what incentives do; however many members there are, a seed's effects are the same."""
+    return sim_offers.draw_effects(np.random.default_rng(seed).spawn(1)[0], programme, experiment.points)
+
+
+def truth_of(offers: pd.DataFrame, effects: pd.DataFrame, programme: Programme) -> dict[str, pd.DataFrame]:
+    """Return what is true of offers, of incentives by policy segment, and of the best choice in each segment."""
+    true = sim_offers.true_effects(offers, effects, programme)
+    known = ["incentive_id", "policy_segment", "would_order", "would_margin", "ordered", "margin", "offer_id"]
+    return {"effects": true, "choices": sim_offers.true_choices(true, programme), "offers": offers[known]}
+
+
+def simulate_block(
+    rng: np.random.Generator,
+    numbers: range,
+    weeks: int,
+    *,
+    programme: Programme,
+    effects: pd.DataFrame,
+    experiment: Experiment,
+    season: float,
+    trend_per_year: float,
+    gap_days: float,
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame, pd.DataFrame]:
+    """Simulate the members of these numbers; parameters as in :func:`simulate`.
+
+    Returns
+    -------
+    tuple
+        Their raw tables, their hidden traits, and their offers with all that is true of them.
+    """
+    members = len(numbers)
     end = 7 * weeks
     beyond = end + programme.guardrails.response_days
     calendar = make_calendar(START, beyond, season=season, trend_per_year=trend_per_year)
-    latents = draw_members(rng, members, calendar)
+    latents = draw_members(rng, members, calendar, gap_days=gap_days)
 
     candidates = sim_orders.draw_order_times(rng, latents, calendar)
     complaints = sim_orders.draw_complaints(rng, candidates, latents)
@@ -105,9 +158,12 @@ def simulate(
     unsubscribed = messages[messages["event"] == "unsubscribe"]
     contactable = _contactable_until(world, unsubscribed)
 
-    outcome = sim_offers.run_experiment(rng, world, orders, returns, contactable, experiment)
-    orders = _before(outcome.orders, end).sort_values(["member", "time"])
+    outcome = sim_offers.run_experiment(rng, world, orders, returns, contactable, effects, experiment)
+    orders = by_member_and_time(_before(outcome.orders, end))
     returns = _before(returns[returns["order"].isin(orders.index)], end)
+    orders.index += ORDERS_PER_MEMBER * numbers.start
+    returns["order"] += ORDERS_PER_MEMBER * numbers.start
+    outcome.offers.index += OFFERS_PER_MEMBER * numbers.start
     offers = outcome.offers.assign(redeemed=outcome.offers["redeemed"].where(outcome.offers["redeemed"] < end))
     events = [
         sim_events.after_orders(rng, orders),
@@ -125,17 +181,20 @@ def simulate(
     }
     aliased = rng.random(members) < ALIAS_SHARE
     tables = {
-        name: _with_member_id(rng, table, aliased, use_aliases=name in ALIASED_TABLES) for name, table in tables.items()
+        name: _with_member_id(rng, table, aliased, numbers.start, use_aliases=name in ALIASED_TABLES)
+        for name, table in tables.items()
     }
+    ids = member_ids(members, first=numbers.start)
     joined = (latents["joined"] < end).to_numpy()
     tables |= {
-        "members": members_table(rng, latents, calendar)[joined],
+        "members": members_table(rng, latents, ids, calendar)[joined],
         "order_lines": sim_orders.order_lines_table(rng, orders, latents),
-        "identities": pd.DataFrame({"alias_id": member_ids(members, "W"), "member_id": member_ids(members)})[
+        "identities": pd.DataFrame({"alias_id": member_ids(members, "W", first=numbers.start), "member_id": ids})[
             aliased & joined
         ],
     }
-    return Simulation(tables, _truth(latents, outcome, tables["offers"]))
+    logged = outcome.offers.assign(offer_id=tables["offers"]["offer_id"].to_numpy())
+    return tables, latents.assign(member_id=ids), logged
 
 
 def write(simulation: Simulation, out: Path) -> list[Path]:
@@ -176,23 +235,13 @@ def _contacts_table(world: World, unsubscribed: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_member_id(
-    rng: np.random.Generator, table: pd.DataFrame, aliased: np.ndarray, *, use_aliases: bool
+    rng: np.random.Generator, table: pd.DataFrame, aliased: np.ndarray, first: int, *, use_aliases: bool
 ) -> pd.DataFrame:
     """Replace member numbers by the programme's ids; some rows of some members carry their other id."""
     member = table["member"].to_numpy()
-    ids = member_ids(len(aliased)).take(member).array
+    ids = member_ids(len(aliased), first=first).take(member).array
     if use_aliases:
         other = aliased[member] & (rng.random(len(member)) < ALIAS_ROWS)
-        ids = np.where(other, member_ids(len(aliased), "W").take(member).array, ids)
+        ids = np.where(other, member_ids(len(aliased), "W", first=first).take(member).array, ids)
     columns = {"member_id": pd.array(ids, dtype="str")}
     return table.drop(columns="member").assign(**columns)
-
-
-def _truth(latents: pd.DataFrame, outcome: Outcome, log: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    known = ["incentive_id", "policy_segment", "would_order", "would_margin", "ordered", "margin"]
-    return {
-        "members": latents.assign(member_id=member_ids(len(latents))),
-        "effects": outcome.effects,
-        "choices": outcome.choices,
-        "offers": outcome.offers[known].assign(offer_id=log["offer_id"].to_numpy()),
-    }
