@@ -46,12 +46,14 @@ class Program:
     """A plan as steps, each from the results of steps before it."""
 
     inputs: Mapping[Source, Slot]
+    constants: Mapping[Slot, Column]
     steps: tuple[Step, ...]
     outputs: Mapping[str, Slot]
 
     def run(self, tables: Mapping[str, Mapping[str, Column]]) -> dict[str, Column]:
         """Run the plan on tables of columns."""
         results: dict[Slot, Any] = {slot: tables[table][name] for (table, name), slot in self.inputs.items()}
+        results |= self.constants
         for result, function, arguments in self.steps:
             results[result] = function(*[results[slot] for slot in arguments])
         return {name: results[slot] for name, slot in self.outputs.items()}
@@ -67,7 +69,7 @@ def compiled(plan: ir.Table) -> Program:
     """
     compiler, root = _Compiler(), plan.op()
     outputs = {name: compiler.column(root, name) for name in root.schema}
-    return Program(compiler.inputs, tuple(compiler.steps), outputs)
+    return Program(compiler.inputs, compiler.constants, tuple(compiler.steps), outputs)
 
 
 class _Compiler:
@@ -75,6 +77,7 @@ class _Compiler:
 
     def __init__(self) -> None:
         self.inputs: dict[Source, Slot] = {}
+        self.constants: dict[Slot, Column] = {}
         self.steps: list[Step] = []
         self._known: dict[Any, Slot] = {}
 
@@ -96,7 +99,7 @@ class _Compiler:
         return self.steps[-1][0]
 
     def _slot(self) -> Slot:
-        return len(self.inputs) + len(self.steps)
+        return len(self.inputs) + len(self.constants) + len(self.steps)
 
     # Relations
 
@@ -196,8 +199,9 @@ class _Compiler:
 
     @_value.register
     def _(self, node: ops.Literal) -> Slot:
-        literal = _literal(node)
-        return self._step(lambda: literal)
+        slot = self._slot()
+        self.constants[slot] = _literal(node)
+        return slot
 
     @_value.register
     def _(self, node: ops.WindowFunction) -> Slot:

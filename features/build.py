@@ -64,13 +64,20 @@ def finished(rows: pd.DataFrame) -> pd.DataFrame:
     ValueError
         If features are infinite, or a member has two rows.
     """
-    names = rows.columns.drop(["member_id", "as_of"])
-    numbers = rows[names].to_numpy(np.float64).round(_DECIMALS)
-    if np.isinf(numbers).any():
+    member_ids, instants = rows["member_id"].astype("str").array, rows["as_of"].to_numpy("datetime64[us]")
+    return feature_table(member_ids, instants, rows.drop(columns=["member_id", "as_of"]))
+
+
+def feature_table(
+    member_ids: pd.api.extensions.ExtensionArray, instants: np.ndarray, numbers: pd.DataFrame
+) -> pd.DataFrame:
+    """Put a FeatureTable together, round its numbers and check it; raises as :func:`finished`."""
+    rounded = numbers.to_numpy(np.float64).round(_DECIMALS)
+    if np.isinf(rounded).any():
         raise ValueError("features are finite or missing")
-    features = pd.DataFrame(numbers, columns=names)
-    features.insert(0, "member_id", rows["member_id"].astype("str"))
-    features.insert(1, "as_of", rows["as_of"].astype("datetime64[us]"))
+    features = pd.DataFrame(rounded, columns=numbers.columns)
+    features.insert(0, "member_id", pd.Series(member_ids))
+    features.insert(1, "as_of", instants)
     if not features["member_id"].is_unique:
         raise ValueError("a FeatureTable has one row per member")
     return features

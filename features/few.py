@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
 from features.arrays import Program, compiled
-from features.build import finished, unbound_plan
+from features.build import feature_table, unbound_plan
 from features.columns import Column
 from features.plain import Table
 from features.programme import Programme
+from features.remember import remembered
 from features.schemas import Tables
 
 
@@ -23,7 +23,7 @@ def few_features(members: Collection[Mapping[str, Table]], as_of: datetime, prog
 
     The numbers are those of any database, to the last bit.
     """
-    program = _program(programme.model_dump_json())
+    program = _program(programme)
     today = programme.local_date(as_of)
     clock = {"instant": _one(np.datetime64(as_of, "us")), "today": _one(np.datetime64(today, "D"))}
     tables = {
@@ -35,11 +35,12 @@ def few_features(members: Collection[Mapping[str, Table]], as_of: datetime, prog
         for field in fields(Tables)
     }
     columns = program.run({**tables, "clock": clock})
-    member_ids = pd.array(columns.pop("member_id").data, dtype="str")
-    of_as_of = np.full(len(member_ids), columns.pop("as_of").data)
-    numbers = np.column_stack([np.where(column.there, column.data, np.nan) for column in columns.values()])
-    rows = pd.DataFrame(numbers, columns=list(columns))
-    return finished(rows.assign(member_id=member_ids, as_of=of_as_of))
+    member_ids = columns.pop("member_id").data
+    instants = np.full(len(member_ids), columns.pop("as_of").data)
+    numbers = np.full((len(member_ids), len(columns)), np.nan)
+    for place, column in enumerate(columns.values()):
+        np.copyto(numbers[:, place], column.data, where=column.there)
+    return feature_table(pd.array(member_ids, dtype="str"), instants, pd.DataFrame(numbers, columns=list(columns)))
 
 
 def joined(columns: Sequence[Column]) -> Column:
@@ -54,6 +55,6 @@ def _one(value: np.datetime64) -> Column:
     return Column(np.array([value]))
 
 
-@lru_cache
-def _program(programme_json: str) -> Program:
-    return compiled(unbound_plan(Programme.model_validate_json(programme_json)))
+@remembered
+def _program(programme: Programme) -> Program:
+    return compiled(unbound_plan(programme))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -88,6 +88,24 @@ def decide(
         decided), ``evidence``, ``no_offer_reason`` (the first that applies), ``assigned_incentive`` with
         ``assigned_channel`` and ``assigned_cost``, and the other columns of :func:`serving.assignment.assign`.
     """
+    columns = decided_columns(
+        members, policy, programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed, ration=ration
+    )
+    typed = {name: pd.array(values, dtype="str") if name in _TEXTS else values for name, values in columns.items()}
+    return pd.DataFrame({"member_id": members["member_id"], **typed}, index=members.index)
+
+
+def decided_columns(
+    members: pd.DataFrame,
+    policy: PolicyTable | None,
+    programme: Programme,
+    *,
+    as_of: datetime,
+    contacts: pd.DataFrame | None,
+    unsubscribed: pd.DataFrame | None,
+    ration: Ration | None,
+) -> dict[str, np.ndarray]:
+    """Return what :func:`decide` does, without the ``member_id`` and as arrays; texts are objects."""
     allowed = permits(
         members,
         policy,
@@ -111,8 +129,7 @@ def decide(
     recommended, channel = named_arms(advice.pop("advised_arm"), programme)
     arms = assigned.pop("assigned_arm")
     assigned_incentive, assigned_channel = named_arms(arms, programme)
-    columns: dict[str, Any] = {
-        "member_id": members["member_id"],
+    return {
         "recommended_incentive": recommended,
         "channel": channel,
         **advice,
@@ -121,11 +138,6 @@ def decide(
         "assigned_channel": assigned_channel,
         "assigned_cost": _cost_of(arms, allowed),
     }
-    typed = {
-        name: pd.Series(values, members.index, dtype="str") if name in _TEXTS else values
-        for name, values in columns.items()
-    }
-    return pd.DataFrame(typed, index=members.index)
 
 
 def advise(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import ibis.expr.types as ir
 import numpy as np
@@ -16,16 +16,16 @@ from features.errors import RefusedError
 from features.programme import Programme
 from features.schemas import Tables
 from serving import advice
-from serving.bundle import ModelBundle
+from serving.bundle import Floats, ModelBundle
 from serving.history import history_levels
 from serving.horizons import order_probabilities
 from serving.policy_table import PolicyTable
 from serving.priors import next_order
 from serving.ration import Ration
 from serving.reasons import reasons
-from serving.records import DecisionRecord, Decisions
-from serving.scoring import Inputs, inputs_of, score
-from serving.segments import segment_members
+from serving.records import TEXTS, DecisionRecord, Decisions
+from serving.scoring import Inputs, inputs_of, score, score_numbers
+from serving.segments import places, segment_members
 
 REASONS: Final = 3
 """So many reasons a decision has that is published."""
@@ -138,13 +138,30 @@ def decide(
 
     The decisions are not checked yet; they are on becoming a table or records, see :mod:`serving.records`.
     """
+    columns = decided_columns(known, bundle, policy_table, programme, ration, top=top)
+    typed = {name: pd.array(told, dtype="str") if name in TEXTS else told for name, told in columns.items()}
+    return pd.DataFrame(typed, index=known.features.index)
+
+
+def decided_columns(
+    known: Candidates,
+    bundle: ModelBundle,
+    policy_table: PolicyTable | None,
+    programme: Programme,
+    ration: Ration | None,
+    *,
+    top: int = REASONS,
+) -> dict[str, Any]:
+    """Return what :func:`decide` does, as arrays: laying out a frame takes longer than deciding about one member."""
     refuse_unfit(bundle, programme, known.as_of)
     refuse_later_effects(policy_table, programme, known.as_of)
-    inputs = inputs_of(known.features, bundle)
-    scores = score(known.features, bundle, inputs)
-    segments = segment_members(known.features, bundle.constants, programme)
-    members = _columns_of((known.features, scores, segments), advice.READ)
-    actions = advice.decide(
+    features = known.features
+    inputs = inputs_of(features, bundle)
+    scores = score_numbers(features, bundle, inputs)
+    segments = places(features, bundle.constants, programme)
+    named = {**scores, **segments}
+    members = pd.DataFrame({name: named.get(name, features.get(name)) for name in advice.READ}, index=features.index)
+    actions = advice.decided_columns(
         members,
         policy_table,
         programme,
@@ -153,20 +170,24 @@ def decide(
         unsubscribed=known.unsubscribed,
         ration=ration,
     )
-    said = pd.DataFrame(
-        {
-            "as_of": programme.local_date(known.as_of).isoformat(),
-            "model_version": bundle.version,
-            "policy_version": policy_table.version if policy_table else None,
-            "currency": programme.currency,
-            "order_within": _order_within(known.features, scores, bundle, programme),
-            "history_level": history_levels(known.features),
-            "reasons": _reasons(known.features, bundle, inputs, programme, top),
-        },
-        index=known.features.index,
-    )
-    next_orders = next_order(known.features, bundle.constants, max(bundle.churn_days, bundle.value_days))
-    return _columns_of((said, next_orders, scores, segments, actions), list(DecisionRecord.model_fields))
+    same = {
+        "as_of": programme.local_date(known.as_of).isoformat(),
+        "model_version": bundle.version,
+        "policy_version": policy_table.version if policy_table else None,
+        "currency": programme.currency,
+    }
+    columns = {
+        "member_id": features["member_id"].array,
+        **{name: np.full(len(features), value, dtype=object) for name, value in same.items()},
+        **scores,
+        "order_within": _order_within(features, scores, bundle, programme),
+        **next_order(features, bundle.constants, max(bundle.churn_days, bundle.value_days)),
+        "history_level": history_levels(features),
+        **segments,
+        "reasons": _reasons(features, bundle, inputs, programme, top),
+        **actions,
+    }
+    return {name: columns[name] for name in DecisionRecord.model_fields}
 
 
 def scored_members(known: Candidates, bundle: ModelBundle, programme: Programme) -> pd.DataFrame:
@@ -174,15 +195,6 @@ def scored_members(known: Candidates, bundle: ModelBundle, programme: Programme)
     refuse_unfit(bundle, programme, known.as_of)
     segments = segment_members(known.features, bundle.constants, programme)
     return _side_by_side(known.features, score(known.features, bundle), segments)
-
-
-def _columns_of(frames: Sequence[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
-    """Take each column from the first frame that has it; all are of the same members, row by row.
-
-    Their arrays are joined, as they are: aligning columns takes longer than deciding about one member.
-    """
-    columns = {name: next(frame[name].array for frame in frames if name in frame.columns) for name in names}
-    return pd.DataFrame(columns, index=frames[0].index)
 
 
 def _side_by_side(first: pd.DataFrame, *others: pd.DataFrame) -> pd.DataFrame:
@@ -231,16 +243,18 @@ def known_unsubscribed(tables: Tables, as_of: datetime) -> ir.Table:
     return known.select("member_id", "channel", updated_at="occurred_at")
 
 
-def _reasons(features: pd.DataFrame, bundle: ModelBundle, inputs: Inputs, programme: Programme, top: int) -> pd.Series:
-    found = reasons(features, bundle, inputs, currency=programme.currency, top=top)
-    return pd.Series(pd.arrays.ArrowExtensionArray(found), index=features.index)
+def _reasons(features: pd.DataFrame, bundle: ModelBundle, inputs: Inputs, programme: Programme, top: int) -> Any:
+    return pd.arrays.ArrowExtensionArray(reasons(features, bundle, inputs, currency=programme.currency, top=top))
 
 
-def _order_within(features: pd.DataFrame, scores: pd.DataFrame, bundle: ModelBundle, programme: Programme) -> pd.Series:
+def _order_within(
+    features: pd.DataFrame, scores: Mapping[str, Floats], bundle: ModelBundle, programme: Programme
+) -> np.ndarray:
     days = programme.horizons.more_days
-    chances = order_probabilities(features, scores, bundle, days)
-    rows = [dict(zip(map(str, days), of_member, strict=True)) for of_member in chances.tolist()]
-    return pd.Series(rows, index=features.index, dtype=object)
+    rows = np.empty(len(features), dtype=object)
+    for row, of_member in enumerate(order_probabilities(features, scores, bundle, days).tolist()):
+        rows[row] = dict(zip(map(str, days), of_member, strict=True))
+    return rows
 
 
 def _of_members(tables: Tables, member_ids: Collection[str]) -> Tables:

@@ -6,6 +6,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 HistoryLevel = Literal["no_order", "one_order", "few_orders", "returned", "long_history"]
 HISTORY_LEVELS: Final = get_args(HistoryLevel)
@@ -16,7 +17,7 @@ LAPSE_DAYS: Final = 91
 LAPSE_GAPS: Final = 3.0
 
 
-def history_levels(features: pd.DataFrame) -> pd.Series:
+def history_levels(features: pd.DataFrame) -> NDArray[np.object_]:
     """Place every member on the ladder.
 
     Parameters
@@ -26,7 +27,7 @@ def history_levels(features: pd.DataFrame) -> pd.Series:
 
     Returns
     -------
-    pandas.Series
+    numpy.ndarray
         One of `HISTORY_LEVELS` per row: ``no_order``; ``one_order``, all on one day; ``returned``, back after a silence
         of more than 91 days and three of the member's own gaps before it, with no order since; ``long_history``,
         orders on five days or more and over 91 days since the first; ``few_orders`` otherwise.
@@ -45,5 +46,4 @@ def history_levels(features: pd.DataFrame) -> pd.Series:
         "returned": (last_gap > LAPSE_DAYS) & (last_gap > LAPSE_GAPS * before),
         "long_history": (order_days >= LONG_ORDER_DAYS) & (column["tenure_days"] > LONG_TENURE_DAYS),
     }
-    levels = np.select(list(conditions.values()), list(conditions), default="few_orders")
-    return pd.Series(levels, index=features.index, dtype="str")
+    return np.select(list(conditions.values()), list(conditions), default="few_orders").astype(object)

@@ -7,20 +7,20 @@ the probability rises with time, as it must.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from serving.bundle import Floats, ModelBundle
-from serving.priors import DECIMALS, p_order_within
+from serving.priors import DAYS_PER_WEEK, DECIMALS, clock, p_orders
 
 SUREST: Final = 1e-9
 
 
 def order_probabilities(
-    features: pd.DataFrame, scores: pd.DataFrame, bundle: ModelBundle, days: Sequence[int]
+    features: pd.DataFrame, scores: pd.DataFrame | Mapping[str, Floats], bundle: ModelBundle, days: Sequence[int]
 ) -> Floats:
     """Return the probability of an order within each number of days: one row per member, one column per horizon.
 
@@ -33,12 +33,12 @@ def order_probabilities(
     days
         Horizons. At the bundle's own, the scores' probabilities come back.
     """
-    own = {bundle.churn_days: 1 - scores["churn_probability"], bundle.value_days: scores["order_probability"]}
-    formula = {horizon: _log_hazard(p_order_within(features, bundle.constants, horizon)) for horizon in {*own, *days}}
-    scales = {
-        horizon: _log_hazard(probability.to_numpy(np.float64)) - formula[horizon]
-        for horizon, probability in own.items()
-    }
+    churn, orders = (np.asarray(scores[name], np.float64) for name in ("churn_probability", "order_probability"))
+    own = {bundle.churn_days: 1 - churn, bundle.value_days: orders}
+    weeks = {horizon: horizon / DAYS_PER_WEEK for horizon in {*own, *days}}
+    history, btyd = clock(features), bundle.constants.btyd
+    formula = {horizon: _log_hazard(p_orders(*history, btyd, ahead)) for horizon, ahead in weeks.items()}
+    scales = {horizon: _log_hazard(probability) - formula[horizon] for horizon, probability in own.items()}
     near, far = min(own), max(own)
     reach = formula[far] - formula[near]
     columns = []

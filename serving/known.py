@@ -13,7 +13,7 @@ from features.programme import Programme
 from features.schemas import Tables
 from serving.bundle import ModelBundle
 from serving.contracts import Features, ItemError
-from serving.decisions import REASONS, Candidates, candidates, decide
+from serving.decisions import REASONS, Candidates, candidates, decided_columns
 from serving.policy_table import PolicyTable
 from serving.ration import Ration
 from serving.records import DecisionRecord, decision_records
@@ -97,8 +97,8 @@ def decide_known(
     reasons: int = REASONS,
 ) -> dict[str, Outcome]:
     """Return each member's decision, with at most so many reasons, or the error that stands in its place."""
-    decided = (decide(part, bundle, policy_table, programme, ration, top=reasons) for part in known.parts)
-    records = (record for decisions in decided for record in decision_records(decisions))
+    decided = (decided_columns(part, bundle, policy_table, programme, ration, top=reasons) for part in known.parts)
+    records = (record for columns in decided for record in decision_records(columns))
     return {**known.errors, **{record.member_id: record for record in records}}
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from features.programme import Programme
+from features.remember import remembered
 from serving.policy_table import Effect, PolicyTable
 
 CONFIDENCE: Final = 0.95
@@ -40,6 +41,7 @@ class Outlook:
     net_value_high: float
 
 
+@remembered
 def expectations(policy: PolicyTable, programme: Programme) -> pd.DataFrame:
     """Return what every arm that is effective, or a bet, is expected to do per member sent it.
 

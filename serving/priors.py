@@ -94,11 +94,6 @@ def expected_orders(repeats: Floats, last: Floats, age: Floats, btyd: BetaGeomet
     return p_alive(repeats, last, age, btyd) * orders_if_alive(repeats, age, btyd, weeks)
 
 
-def p_order_within(features: pd.DataFrame, constants: FittedConstants, days: int) -> Floats:
-    """Probability of an order within so many days, row by row."""
-    return p_orders(*_clock(features), constants.btyd, days / DAYS_PER_WEEK)
-
-
 def expected_spend(repeats: Floats, mean_value: Floats, spend: GammaGamma) -> Floats:
     """Value to expect of an order day, given the mean over the member's repeat order days."""
     total = np.where(repeats > 0, repeats * mean_value, 0.0)
@@ -114,7 +109,7 @@ def days_until_order(repeats: Floats, age: Floats, btyd: BetaGeometric, probabil
     return np.asarray(DAYS_PER_WEEK * (btyd.alpha + age) * np.expm1(-np.log1p(-probability) / (btyd.r + repeats)))
 
 
-def next_order(features: pd.DataFrame, constants: FittedConstants, horizon_days: int) -> pd.DataFrame:
+def next_order(features: pd.DataFrame, constants: FittedConstants, horizon_days: int) -> dict[str, Floats]:
     """Say whether members are still there and, if they are, when they will order next, row by row.
 
     Parameters
@@ -128,12 +123,12 @@ def next_order(features: pd.DataFrame, constants: FittedConstants, horizon_days:
 
     Returns
     -------
-    pandas.DataFrame
+    dict
         ``active_probability``; ``next_order_days``, the median wait if active; ``next_order_low_days`` and
         ``next_order_high_days``, between which it ends with 80 % probability. Days count from as_of and are missing
         where they lie beyond the horizon; everything is missing where there is no order to go by.
     """
-    repeats, last, age = _clock(features)
+    repeats, last, age = clock(features)
     known = features["recency_days"].notna().to_numpy()
     waits = {
         name: days_until_order(repeats, age, constants.btyd, probability)
@@ -143,7 +138,7 @@ def next_order(features: pd.DataFrame, constants: FittedConstants, horizon_days:
         "active_probability": np.where(known, p_alive(repeats, last, age, constants.btyd), np.nan),
         **{name: np.where(known & (days <= horizon_days), days, np.nan) for name, days in waits.items()},
     }
-    return pd.DataFrame({name: np.round(values, DECIMALS) for name, values in columns.items()}, index=features.index)
+    return {name: np.round(values, DECIMALS) for name, values in columns.items()}
 
 
 def typical_gap_days(features: pd.DataFrame, constants: FittedConstants, prior_gaps: float) -> Floats:
@@ -160,7 +155,7 @@ def typical_gap_days(features: pd.DataFrame, constants: FittedConstants, prior_g
 
 def value_if_active(features: pd.DataFrame, constants: FittedConstants, value_days: int) -> Floats:
     """Return ``prior_value_if_active`` alone; see :func:`prior_columns`."""
-    repeats, _, age = _clock(features)
+    repeats, _, age = clock(features)
     btyd, weeks = constants.btyd, value_days / DAYS_PER_WEEK
     per_order = _value_per_order(repeats, features["repeat_value_mean"].to_numpy(np.float64), constants)
     orders = orders_if_alive(repeats, age, btyd, weeks) / p_orders_if_alive(repeats, age, btyd, weeks)
@@ -168,6 +163,13 @@ def value_if_active(features: pd.DataFrame, constants: FittedConstants, value_da
 
 
 def prior_columns(features: pd.DataFrame, constants: FittedConstants, churn_days: int, value_days: int) -> pd.DataFrame:
+    """Return :func:`prior_values` in the index of the features."""
+    return pd.DataFrame(prior_values(features, constants, churn_days, value_days), index=features.index)
+
+
+def prior_values(
+    features: pd.DataFrame, constants: FittedConstants, churn_days: int, value_days: int
+) -> dict[str, Floats]:
     """Turn features into the columns of `PRIOR_COLUMNS`, row by row.
 
     Members who never ordered are taken as if joining had been their first order: every column but ``prior_overdue``
@@ -175,7 +177,7 @@ def prior_columns(features: pd.DataFrame, constants: FittedConstants, churn_days
     ``prior_value_if_active`` look ``value_days`` ahead; the three on the link scale start the models, and are no surer
     than one in a thousand: the formulas are too sure of frequent buyers who fall silent for trees to correct.
     """
-    repeats, last, age = _clock(features)
+    repeats, last, age = clock(features)
     btyd, weeks = constants.btyd, value_days / DAYS_PER_WEEK
     alive = p_alive(repeats, last, age, btyd)
     p_if_alive = p_orders_if_alive(repeats, age, btyd, weeks)
@@ -191,15 +193,15 @@ def prior_columns(features: pd.DataFrame, constants: FittedConstants, churn_days
         "prior_expected_value": alive * orders_alive * per_order,
         "prior_value_if_active": value_if_active,
         "prior_overdue": recency / typical_gap_days(features, constants, PRIOR_GAPS),
-        "prior_churn_logit": -_finite_logit(p_order_within(features, constants, churn_days)),
+        "prior_churn_logit": -_finite_logit(p_orders(repeats, last, age, btyd, churn_days / DAYS_PER_WEEK)),
         "prior_orders_logit": _finite_logit(alive * p_if_alive),
         "prior_log_value": np.log(value_if_active.clip(min=VALUE_FLOOR)),
     }
-    return pd.DataFrame({name: np.round(columns[name], DECIMALS) for name in PRIOR_COLUMNS}, index=features.index)
+    return {name: np.round(columns[name], DECIMALS) for name in PRIOR_COLUMNS}
 
 
-def _clock(features: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
-    """Return repeats, time to the last order and age; joining stands in for a first order that never came."""
+def clock(features: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
+    """Return repeats, time to the last order and age, in weeks; joining stands in for a first order that never came."""
     names = ("repeat_order_days", "first_to_last_days", "tenure_days", "joined_days")
     repeats, to_last, tenure, joined = (features[name].to_numpy(np.float64) for name in names)
     age = np.nan_to_num(np.where(np.isnan(tenure), joined, tenure)).clip(min=0) / DAYS_PER_WEEK

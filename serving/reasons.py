@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -94,7 +95,7 @@ def reasons(
     """
     inputs = inputs or inputs_of(features, bundle)
     moved = _contributions(inputs, bundle)
-    told_as = [_TOLD_AS.get(name, name) for name in moved.columns]
+    told_as = tuple(_TOLD_AS.get(name, name) for name in moved.columns)
     by_signal = _by_signal(told_as)
     whole = np.rint(moved.shap * MILLIONTHS).astype(np.int64)
     sums = np.column_stack([whole[:, columns].sum(axis=1) for columns in by_signal.values()])
@@ -125,7 +126,8 @@ def signal(name: str) -> str:
     return next(known, re.sub(r"_\d+d$", "", name))
 
 
-def _by_signal(names: Sequence[str]) -> dict[str, Whole]:
+@lru_cache(maxsize=4)
+def _by_signal(names: tuple[str, ...]) -> dict[str, Whole]:
     """Return each signal's code and the columns that tell of it, in the order of the first."""
     columns: dict[str, list[int]] = {}
     for column, name in enumerate(names):
@@ -167,6 +169,6 @@ def _contributions(inputs: Inputs, bundle: ModelBundle) -> Contributions:
     values, base = shap_values(model, inputs.matrix)
     if model.offset is None:
         return Contributions(bundle.feature_names, values, base)
-    offset = model.offset_weight * (inputs.priors[model.offset].to_numpy(np.float64) - model.offset_mean)
+    offset = model.offset_weight * (np.asarray(inputs.priors[model.offset]) - model.offset_mean)
     start = model.offset_shift + model.offset_weight * model.offset_mean
     return Contributions((*bundle.feature_names, model.offset), np.column_stack([values, offset]), base + start)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import NoneType
-from typing import Annotated, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import pandas as pd
 import pandera.pandas as pa
@@ -101,6 +102,8 @@ _NUMBERS = {
     for name, kind in get_type_hints(DecisionRecord).items()
     if float in (kind, *get_args(kind)) and name not in _MAPS
 }
+TEXTS = frozenset(DecisionRecord.model_fields) - _NUMBERS - _MAPS - {"reasons"}
+"""The fields that are texts."""
 _PROBABILITIES = ("churn_probability", "order_probability", "active_probability", "assigned_probability")
 
 
@@ -146,11 +149,12 @@ def decision_table(decisions: pd.DataFrame) -> pyarrow.Table:
     return _arrow(Decisions.validate(decisions))
 
 
-def decision_records(decisions: pyarrow.Table | pd.DataFrame) -> list[DecisionRecord]:
-    """Return the rows of a decision table as records; those of a frame not checked yet are checked as records."""
-    table = _arrow(decisions) if isinstance(decisions, pd.DataFrame) else decisions
+def decision_records(decisions: pyarrow.Table | pd.DataFrame | Mapping[str, Any]) -> list[DecisionRecord]:
+    """Return the rows of a decision table as records; columns not checked yet are checked as records."""
+    table = decisions if isinstance(decisions, pyarrow.Table) else _arrow(decisions)
     return _RECORDS.validate_python(table.to_pylist(maps_as_pydicts="strict"))
 
 
-def _arrow(decisions: pd.DataFrame) -> pyarrow.Table:
-    return pyarrow.Table.from_pandas(decisions, schema=DECISIONS_ARROW, preserve_index=False)
+def _arrow(decisions: pd.DataFrame | Mapping[str, Any]) -> pyarrow.Table:
+    columns = [pyarrow.array(decisions[field.name], field.type, from_pandas=True) for field in DECISIONS_ARROW]
+    return pyarrow.Table.from_arrays(columns, schema=DECISIONS_ARROW)

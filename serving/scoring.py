@@ -13,9 +13,10 @@ import pandas as pd
 from scipy.special import expit
 
 from features.errors import RefusedError
+from features.remember import remembered
 from serving.bundle import FittedModel, Floats, ModelBundle, ModelName
 from serving.intervals import value_interval
-from serving.priors import PRIOR_COLUMNS, PRIOR_INPUTS, prior_columns
+from serving.priors import PRIOR_COLUMNS, PRIOR_INPUTS, prior_columns, prior_values
 
 KEYS: Final = ("member_id", "as_of")
 PROBABILITIES: Final = ("churn_probability", "order_probability")
@@ -37,14 +38,14 @@ ONE_THREAD_UP_TO_ROWS: Final = 1_000
 class Inputs:
     """What a bundle's models are given: the prior columns, and all inputs in the models' order, one row per member."""
 
-    priors: pd.DataFrame
+    priors: Mapping[str, Floats]
     matrix: Floats
 
 
 def inputs_of(features: pd.DataFrame, bundle: ModelBundle) -> Inputs:
     """Work out what the models are given; raises as :func:`score`."""
     refuse_unfit(features, bundle)
-    priors = priors_of(features, bundle)
+    priors = prior_values(features, bundle.constants, bundle.churn_days, bundle.value_days)
     return Inputs(priors, join_inputs(features, priors, bundle.feature_names))
 
 
@@ -58,7 +59,12 @@ def score(features: pd.DataFrame, bundle: ModelBundle, inputs: Inputs | None = N
     RefusedError
         If features are missing, or ``as_of`` is before ``bundle.trained_until``: the model has seen what came after.
     """
-    inputs = inputs or inputs_of(features, bundle)
+    numbers = score_numbers(features, bundle, inputs or inputs_of(features, bundle))
+    return pd.DataFrame({**{key: features[key] for key in KEYS}, **numbers}, index=features.index)
+
+
+def score_numbers(features: pd.DataFrame, bundle: ModelBundle, inputs: Inputs) -> dict[str, Floats]:
+    """Return what :func:`score` does, without the `KEYS` and as arrays."""
     priors, matrix = inputs.priors, inputs.matrix
     churn = _probability("churn", bundle, matrix, priors)
     orders = _order_probability(churn, bundle, matrix, priors)
@@ -74,10 +80,10 @@ def score(features: pd.DataFrame, bundle: ModelBundle, inputs: Inputs | None = N
         "expected_value_high": high,
         "historic_value": features["value_total"].to_numpy(np.float64),
         "value_at_stake": value_if_active - expected_value,
-        "prior_expected_value": priors["prior_expected_value"].to_numpy(np.float64),
+        "prior_expected_value": priors["prior_expected_value"],
     }
     _refuse_senseless(features["member_id"], numbers)
-    return pd.DataFrame({**{key: features[key] for key in KEYS}, **numbers}, index=features.index)
+    return numbers
 
 
 def priors_of(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
@@ -85,22 +91,23 @@ def priors_of(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
     return prior_columns(features, bundle.constants, bundle.churn_days, bundle.value_days)
 
 
-def join_inputs(features: pd.DataFrame, priors: pd.DataFrame, feature_names: Sequence[str]) -> Floats:
-    """Return the named columns of both frames as one matrix."""
-    names = np.array(feature_names, dtype=object)
+def join_inputs(features: pd.DataFrame, priors: Mapping[str, Floats], feature_names: Sequence[str]) -> Floats:
+    """Return the named columns of both as one matrix."""
     is_prior = np.array([name in PRIOR_COLUMNS for name in feature_names], dtype=bool)
-    matrix = np.empty((len(features), len(names)))
-    for frame, own in ((priors, is_prior), (features, ~is_prior)):
-        matrix[:, own] = frame[names[own]].to_numpy(np.float64)
+    matrix = np.empty((len(features), len(feature_names)))
+    matrix[:, ~is_prior] = features[[name for name in feature_names if name not in PRIOR_COLUMNS]].to_numpy(np.float64)
+    for place, name in enumerate(feature_names):
+        if name in PRIOR_COLUMNS:
+            matrix[:, place] = priors[name]
     return matrix
 
 
-def link_score(model: FittedModel, matrix: Floats, priors: pd.DataFrame) -> Floats:
+def link_score(model: FittedModel, matrix: Floats, priors: Mapping[str, Floats]) -> Floats:
     """Predict on the link scale (log-odds or log), the offset included."""
     raw = predict(model, matrix, raw_score=True)
     if model.offset is None:
         return raw
-    return raw + model.offset_shift + model.offset_weight * priors[model.offset].to_numpy(np.float64)
+    return raw + model.offset_shift + model.offset_weight * np.asarray(priors[model.offset])
 
 
 def predict(model: FittedModel, matrix: Floats, **options: bool) -> Floats:
@@ -111,6 +118,7 @@ def predict(model: FittedModel, matrix: Floats, **options: bool) -> Floats:
     return np.asarray(trees.predict(rows, num_threads=threads, **options))[: len(matrix)]
 
 
+@remembered
 def needed_columns(bundle: ModelBundle) -> list[str]:
     """Return the columns of a FeatureTable that scoring reads."""
     own = (name for name in bundle.feature_names if name not in PRIOR_COLUMNS)
@@ -139,13 +147,13 @@ def booster(text: str) -> lgb.Booster:
     return lgb.Booster(model_str=text)
 
 
-def _probability(name: ModelName, bundle: ModelBundle, matrix: Floats, priors: pd.DataFrame) -> Floats:
+def _probability(name: ModelName, bundle: ModelBundle, matrix: Floats, priors: Mapping[str, Floats]) -> Floats:
     probability = expit(link_score(bundle.models[name], matrix, priors))
     calibrator = bundle.calibrators.get(name)
     return calibrator(probability) if calibrator else np.asarray(probability)
 
 
-def _order_probability(churn: Floats, bundle: ModelBundle, matrix: Floats, priors: pd.DataFrame) -> Floats:
+def _order_probability(churn: Floats, bundle: ModelBundle, matrix: Floats, priors: Mapping[str, Floats]) -> Floats:
     """Probability of an order within the value horizon, kept coherent with that within the churn horizon."""
     if bundle.value_days == bundle.churn_days:
         return 1.0 - churn

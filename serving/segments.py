@@ -7,6 +7,7 @@ import operator
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import get_args
 
 import numpy as np
@@ -72,6 +73,15 @@ def segment_members(features: pd.DataFrame, constants: FittedConstants, programm
         ``features`` and in its index. The last two are missing where no persona matches and where there is nothing to
         recall.
     """
+    return pd.DataFrame(
+        {"member_id": features["member_id"].array, **places(features, constants, programme)}, index=features.index
+    )
+
+
+def places(
+    features: pd.DataFrame, constants: FittedConstants, programme: Programme
+) -> dict[str, pd.api.extensions.ExtensionArray]:
+    """Return what :func:`segment_members` does, without the ``member_id`` and as arrays."""
     tier = _tier(features, constants, programme)
     state = _state(features, constants, programme.states)
     segment = np.full(len(features), None)
@@ -79,8 +89,7 @@ def segment_members(features: pd.DataFrame, constants: FittedConstants, programm
         rows = state == name
         segment[rows] = tier[rows] + f"__{rhythm}"
     labels = {"tier": tier, "state": state, "persona": _persona(features, tier, programme), "policy_segment": segment}
-    columns = {name: pd.array(told, dtype="str") for name, told in labels.items()}
-    return pd.DataFrame({"member_id": features["member_id"].array, **columns}, index=features.index)
+    return {name: pd.array(told, dtype="str") for name, told in labels.items()}
 
 
 def check_personas(programme: Programme) -> None:
@@ -149,6 +158,7 @@ def _matches(persona: Persona, features: pd.DataFrame, tier: np.ndarray) -> np.n
     return np.asarray(np.logical_and.reduce([in_tier, *held]))
 
 
+@lru_cache
 def parse_condition(text: str) -> Condition:
     """Read a condition of the form `feature comparison number`."""
     match = _CONDITION.fullmatch(text)

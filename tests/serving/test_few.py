@@ -101,7 +101,7 @@ def plainly(history: History, programme: Programme) -> Any:
 
 
 def assert_same(ours: Candidates, theirs: Candidates) -> None:
-    pd.testing.assert_frame_equal(ours.features, theirs.features, check_exact=True)
+    pd.testing.assert_frame_equal(ours.features, theirs.features, check_exact=True, check_column_type=False)
     assert ours.not_eligible == theirs.not_eligible
     for told, expected in ((ours.contacts, theirs.contacts), (ours.unsubscribed, theirs.unsubscribed)):
         pd.testing.assert_frame_equal(in_order(told), in_order(expected), check_dtype=False)

@@ -231,7 +231,7 @@ def test_who_is_still_there_orders_within_the_stated_days_as_often_as_stated(bty
 
 
 def test_the_next_order_lies_within_its_interval_and_no_date_lies_beyond_the_horizon():
-    expected = next_order(make_features(200), make_constants(), 91)
+    expected = pd.DataFrame(next_order(make_features(200), make_constants(), 91))
     days = expected[["next_order_low_days", "next_order_days", "next_order_high_days"]]
     assert (days.max() <= 91).all()
     assert days.notna().any(axis=None)
@@ -239,12 +239,12 @@ def test_the_next_order_lies_within_its_interval_and_no_date_lies_beyond_the_hor
     assert (stated.iloc[:, 0] < stated.iloc[:, 1]).all()
     assert (stated.iloc[:, 1] < stated.iloc[:, 2]).all()
     assert (days.iloc[:, 1].isna() <= days.iloc[:, 2].isna()).all()
-    later = next_order(make_features(200), make_constants(), 3650)
+    later = pd.DataFrame(next_order(make_features(200), make_constants(), 3650))
     assert (later.notna().sum() >= expected.notna().sum()).all()
 
 
 def test_nothing_is_said_of_the_next_order_of_who_never_ordered():
     features = make_features(200)
-    expected = next_order(features, make_constants(), 91)
+    expected = pd.DataFrame(next_order(features, make_constants(), 91), features.index)
     assert expected[features["recency_days"].isna()].isna().all(axis=None)
     assert expected.loc[features["recency_days"].notna(), "active_probability"].between(0, 1).all()
