@@ -239,6 +239,7 @@ def resume(programme: Programme) -> JobResult:
 def measure(programme: Programme, as_of: str | None, campaign: str | None, *, step: Step) -> JobResult:
     """Measure what offers brought beyond their control offers; asked for all, pin the latest up for the console."""
     from serving.board import pin
+    from serving.measure import left_out
     from serving.measure import measure as measure_offers
     from serving.measure_tables import tables
     from serving.results import latest_results
@@ -255,10 +256,13 @@ def measure(programme: Programme, as_of: str | None, campaign: str | None, *, st
         record={"as_of": programme.local_date(instant).isoformat(), "campaign": campaign, "measured": rows},
         tables=tables(measured),
         findings=loaded.findings,
-        warnings=tuple(
-            f"{row['incentive']} loses money in {row['policy_segment'] or 'all policy segments together'}: after "
-            f"{row['days']} days between {row['net_value_low']:,.0f} and {row['net_value_high']:,.0f} in net value"
-            for row in losing
+        warnings=(
+            *left_out(loaded.tables, programme, instant, campaign=campaign),
+            *(
+                f"{row['incentive']} loses money in {row['policy_segment'] or 'all policy segments together'}: after "
+                f"{row['days']} days between {row['net_value_low']:,.0f} and {row['net_value_high']:,.0f} in net value"
+                for row in losing
+            ),
         ),
     )
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Final
 
 import pandas as pd
 
 from features.errors import InputError
 from features.programme import Programme
+
+NAMED: Final = 5
+"""So many arms that are not the programme's a warning names."""
 
 
 def with_arms(offers: pd.DataFrame, programme: Programme) -> pd.DataFrame:
@@ -39,6 +43,15 @@ def with_arms(offers: pd.DataFrame, programme: Programme) -> pd.DataFrame:
     own = [chances.get(arm) for chances, arm in zip(logged, arms, strict=True)]
     propensity = offers["propensity"].astype("float64").fillna(pd.Series(own, offers.index, dtype="float64"))
     return offers.assign(incentive_id=arms, propensity=propensity)
+
+
+def out_of_programme(arms: pd.Series, programme: Programme) -> tuple[pd.Series, str]:
+    """Tell which arms are neither the programme's nor control, and name the commonest of them."""
+    known = [programme.guardrails.control_id, *(arm.id for arm in programme.arms)]
+    unknown = ~arms.isin(known)
+    counts = arms[unknown].value_counts()
+    named = [f"{arm} ({count})" for arm, count in counts.head(NAMED).items()]
+    return unknown, ", ".join([*named, "..."] if len(counts) > NAMED else named)
 
 
 def read_probabilities(probabilities: pd.Series) -> list[Mapping[str, float]]:

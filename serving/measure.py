@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, Literal
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
@@ -20,7 +21,7 @@ from features.programme import Programme
 from features.schemas import Tables
 from serving.anytime import anytime_reach
 from serving.bundle import Record
-from serving.logged_arms import read_probabilities, with_arms
+from serving.logged_arms import out_of_programme, read_probabilities, with_arms
 from serving.outcomes import closed_offers, with_money
 from serving.policy_table import Paused
 from serving.setups import with_setup
@@ -50,6 +51,8 @@ class Measured(Record):
     roi: float
     cost_share: float
     verdict: Verdict
+    roi_low: float = np.nan
+    roi_high: float = np.nan
 
 
 @dataclass(frozen=True)
@@ -80,15 +83,25 @@ def measure(
     RefusedError
         If there are no such offers.
     """
-    known = tables.offers.filter(tables.offers.assigned_at < as_of, tables.offers.recorded_at < as_of)
-    if campaign is not None:
-        known = known.filter(known.campaign_id == campaign)
-    if since is not None:
-        known = known.filter(known.assigned_at >= since)
+    known = _known(tables, as_of, campaign=campaign, since=since)
     offers = with_arms(known.to_pyarrow().to_pandas(), programme)
     if offers.empty:
         raise RefusedError(f"no offers {f'of campaign {campaign} ' if campaign else ''}are known to be measured")
     return [row for days in WINDOWS_DAYS for row in _measured(known, offers, tables, programme, as_of, days)]
+
+
+def left_out(tables: Tables, programme: Programme, as_of: datetime, *, campaign: str | None = None) -> list[str]:
+    """Say which offers :func:`measure` leaves out: of no incentive of the programme, or without any control."""
+    offers = with_arms(_known(tables, as_of, campaign=campaign).to_pyarrow().to_pandas(), programme)
+    unknown, named = out_of_programme(offers["incentive_id"], programme)
+    control = programme.guardrails.control_id
+    alone = ~unknown & (offers["incentive_id"] != control) & (_chances(offers, (control,))[:, 0] == 0)
+    said = {
+        f"offers are of an incentive, or by a channel, that is not in the programme file: {named}": unknown,
+        "offers could not have been control, by their probabilities or because their campaign and segment have none: "
+        "what they brought cannot be told": alone,
+    }
+    return [f"{rows.sum()} of {len(offers)} {what}" for what, rows in said.items() if rows.any()]
 
 
 def losers(tables: Tables, programme: Programme, as_of: datetime) -> tuple[Paused, ...]:
@@ -109,17 +122,24 @@ def losers(tables: Tables, programme: Programme, as_of: datetime) -> tuple[Pause
     )
 
 
+def _known(tables: Tables, as_of: datetime, *, campaign: str | None = None, since: datetime | None = None) -> ir.Table:
+    """Return the offers made and known before ``as_of``, of one campaign or all, made since an instant or ever."""
+    known = tables.offers.filter(tables.offers.assigned_at < as_of, tables.offers.recorded_at < as_of)
+    if campaign is not None:
+        known = known.filter(known.campaign_id == campaign)
+    return known if since is None else known.filter(known.assigned_at >= since)
+
+
 def _quarter_before(day: date) -> date:
     first = 3 * ((day.month - 1) // 3) + 1
     return date(day.year, first - 3, 1) if first > 3 else date(day.year - 1, 10, 1)
 
 
 def _measured(
-    known: object, offers: pd.DataFrame, tables: Tables, programme: Programme, as_of: datetime, days: int
+    known: ir.Table, offers: pd.DataFrame, tables: Tables, programme: Programme, as_of: datetime, days: int
 ) -> Iterator[Measured]:
     outcomes = closed_offers(known, tables, as_of=as_of, days=days).to_pyarrow().to_pandas()
-    before = tables.offers.filter(tables.offers.assigned_at < as_of, tables.offers.recorded_at < as_of)
-    closed = with_setup(with_money(with_arms(outcomes, programme), programme), before, programme)
+    closed = with_setup(with_money(with_arms(outcomes, programme), programme), _known(tables, as_of), programme)
     arms = tuple(arm.id for arm in programme.arms if (offers["incentive_id"] == arm.id).any())
     units = _units(closed, arms, programme.guardrails.control_id)
     is_open = offers[~offers["offer_id"].isin(closed["offer_id"])]
@@ -202,13 +222,14 @@ def _row(
     booked = float(offers.loc[is_treated, "margin"].sum())
     waiting = is_open["incentive_id"].isin(arms) & (segment is None or is_open["policy_segment"] == segment)
     per_offer = [amount / treated if treated else np.nan for amount in recall]
+    returns = [amount / cost if cost else np.nan for amount in net]
     return Measured(
         days=days, policy_segment=segment, channel=channel, incentive=arm,
         treated=treated, control=control, maturing=int(waiting.sum()),
         recall_rate=float(offers.loc[is_treated, "recall"].mean()) if treated else np.nan,
         incremental_recall=per_offer[0], incremental_recall_low=per_offer[1], incremental_recall_high=per_offer[2],
         cost=cost, net_value=net[0], net_value_low=net[1], net_value_high=net[2],
-        roi=net[0] / cost if cost else np.nan, cost_share=cost / booked if booked else np.nan,
+        roi=returns[0], roi_low=returns[1], roi_high=returns[2], cost_share=cost / booked if booked > 0 else np.nan,
         verdict=_verdict(net[1], net[2], enough=enough),
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ import pandas as pd
 from features.build import build_features
 from features.programme import Programme
 from features.schemas import Tables
-from serving.logged_arms import with_arms
+from serving.logged_arms import out_of_programme, with_arms
 from serving.outcomes import closed_offers, with_money
 from serving.policy_table import Evidence
 from serving.segments import POLICY_SEGMENTS, segment_members
@@ -68,15 +68,16 @@ def read_offer_log(tables: Tables, programme: Programme, as_of: datetime) -> Off
     offers = with_money(with_arms(outcomes, programme), programme)
     offers["week"] = _week(offers["assigned_at"], programme.timezone)
     offers["policy_segment"] = _segments_at_assignment(offers, tables, programme)
-    known = offers["incentive_id"].isin([programme.guardrails.control_id, *(arm.id for arm in programme.arms)])
+    unknown, named = out_of_programme(offers["incentive_id"], programme)
+    known = ~unknown
     lapsed = offers["policy_segment"].isin(POLICY_SEGMENTS)
     measured = offers[known & lapsed].reset_index(drop=True)
     usable, evidence = _evidence(measured, programme.guardrails.control_id)
     held_out = (measured["propensity"] == 1) & measured["probabilities"].notna()
     problems = {
         "offers were made while the member's offer before was still being measured": int(offers["overlaps"].sum()),
-        "offers were of an incentive, or by a channel, that is not in the programme file; left out": int(
-            (~known).sum()
+        f"offers were of an incentive, or by a channel, that is not in the programme file: {named}; left out": int(
+            unknown.sum()
         ),
         "offers went to members in no policy segment; left out": int((known & ~lapsed).sum()),
         "offers have no propensity between 0 and 1 (what was certain tells nothing); left out": len(measured)
@@ -136,7 +137,7 @@ def _outcomes(tables: Tables, programme: Programme, as_of: datetime) -> tuple[pd
     known = tables.offers.filter(tables.offers.assigned_at < as_of, tables.offers.recorded_at < as_of)
     known = _with_overlaps(known, days)
     columns = ["offer_id", "member_id", "incentive_id", "channel", "assigned_at", "propensity", "probabilities"]
-    columns += ["policy_segment", "overlaps", "cost_amount", "redeemed", "recall", "margin"]
+    columns += ["policy_segment", "overlaps", "cost_amount", "redeemed", "recall", "margin", "amount"]
     closed = closed_offers(known, tables, as_of=as_of, days=days).select(*columns)
     covariates = at_assignment(known, tables)
     everything = closed.left_join(covariates, "offer_id").drop("offer_id_right")

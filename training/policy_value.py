@@ -42,7 +42,8 @@ def policy_value(
     loaded = load(programme, step)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
     step(f"reading offers before {programme.local_date(instant)}")
-    log = _later(read_offer_log(loaded.tables, programme, instant), since)
+    first = None if since is None else pd.Timestamp(programme.local_date(programme.instant(since)))
+    log = _later(read_offer_log(loaded.tables, programme, instant), first)
     warnings = list(log.warnings)
     if always is not None:
         _refuse_unknown(always, programme)
@@ -72,10 +73,10 @@ def policy_value(
     return JobResult({**record, "values": rows}, tables, warnings=(*warnings, *untried))
 
 
-def _later(log: OfferLog, since: str | None) -> OfferLog:
-    if since is None:
+def _later(log: OfferLog, first: pd.Timestamp | None) -> OfferLog:
+    if first is None:
         return log
-    later = log.offers[log.offers["week"] >= pd.Timestamp(since)].reset_index(drop=True)
+    later = log.offers[log.offers["week"] >= first].reset_index(drop=True)
     return OfferLog(later, log.evidence if len(later) else "none", log.maturing, log.warnings, log.covariates)
 
 

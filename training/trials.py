@@ -12,6 +12,7 @@ from features.errors import InputError
 from features.programme import Programme
 from features.settings_data import Trials
 from serving.incentives import contact_costs, redemption_costs
+from serving.logged_arms import NAMED, out_of_programme
 from serving.policy_table import Evidence
 from serving.segments import POLICY_SEGMENTS
 from training.offer_log import OfferLog
@@ -43,12 +44,11 @@ def trial_log(given: pd.DataFrame, trials: Trials, programme: Programme, *, name
     incentive = rows["incentive_id"].astype("str").map(lambda theirs: ids.get(theirs, theirs))
     incentive = incentive.mask(incentive == trials.control_id, programme.guardrails.control_id)
     recall, value = (_numbers(rows, column, name) for column in ("recalled", "value"))
-    if not recall.isin([0, 1]).all():
-        raise InputError(f"{name}.recalled: must be 0 or 1, or true or false")
+    _require(recall.isin([0, 1]), f"{name}.recalled", "are not 0 or 1, nor true or false")
     cost = _numbers(rows, "cost", name) if "cost" in rows else _most(incentive, recall, value, programme)
     propensity = _numbers(rows, "propensity", name) if "propensity" in rows else pd.Series(0.5, index=rows.index)
-    if not propensity.between(0, 1, inclusive="neither").all():
-        raise InputError(f"{name}.propensity: must lie between 0 and 1")
+    inside = propensity.between(0, 1, inclusive="neither")
+    _require(inside, f"{name}.propensity", "are not above 0 and below 1")
     offers = pd.DataFrame(
         {
             "member_id": rows["unit_id"].astype("str"),
@@ -64,10 +64,11 @@ def trial_log(given: pd.DataFrame, trials: Trials, programme: Programme, *, name
         }
     )
     placed = _placed(offers, rows, trials, name)
-    known = placed["incentive_id"].isin([programme.guardrails.control_id, *(one.id for one in programme.arms)])
+    unknown, named = out_of_programme(placed["incentive_id"], programme)
+    known = ~unknown
     lapsed = placed["policy_segment"].isin(POLICY_SEGMENTS)
     problems = {
-        "rows are of an incentive that is not in the programme file; left out": int((~known).sum()),
+        f"rows are of an incentive that is not in the programme file: {named}; left out": int(unknown.sum()),
         "rows are in no policy segment; left out": int((known & ~lapsed).sum()),
     }
     warnings = tuple(f"{name}: {count} of {len(placed)} {problem}" for problem, count in problems.items() if count)
@@ -98,14 +99,24 @@ def _ours(given: pd.DataFrame, trials: Trials, name: str) -> pd.DataFrame:
 
 def _numbers(rows: pd.DataFrame, column: str, name: str) -> pd.Series:
     numbers = pd.to_numeric(rows[column], errors="coerce").astype("float64")
-    if unreadable := int((~np.isfinite(numbers)).sum()):
-        raise InputError(f"{name}.{column}: {unreadable} of {len(rows)} values are missing or no numbers")
+    _require(np.isfinite(numbers), f"{name}.{column}", "are missing or no numbers")
     return numbers
 
 
+def _require(fits: pd.Series | np.ndarray, column: str, problem: str) -> None:
+    if not fits.all():
+        bad = np.flatnonzero(~fits)
+        rows = ", ".join(str(1 + row) for row in bad[:NAMED])
+        raise InputError(f"{column}: {len(bad)} of {len(fits)} values {problem}; the first in rows {rows}")
+
+
 def _most(incentive: pd.Series, recall: pd.Series, value: pd.Series, programme: Programme) -> pd.Series:
-    """Return the most each unit can have cost: the contact, and the redemption if it was recalled."""
-    return contact_costs(incentive, programme) + recall * redemption_costs(incentive, value, programme)
+    """Return the most each unit can have cost: the contact, and the redemption if it was recalled.
+
+    A share of the order is taken of what was ordered for so much value.
+    """
+    amount = value / (programme.value.margin_rate or 1.0)
+    return contact_costs(incentive, programme) + recall * redemption_costs(incentive, amount, programme)
 
 
 def _coded(values: pd.Series) -> pd.Series:

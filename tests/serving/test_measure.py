@@ -10,7 +10,7 @@ from features.errors import RefusedError
 from features.programme import Programme, parse_programme
 from features.schemas import Tables
 from features.sources import tables_from_frames
-from serving.measure import Measured, losers, measure
+from serving.measure import Measured, left_out, losers, measure
 from serving.policy_table import Paused
 from training.effects import estimate_effects
 
@@ -75,6 +75,7 @@ def test_what_the_treated_brought_is_told_beyond_what_as_many_controls_brought()
     assert row.cost == 400
     assert row.net_value == pytest.approx(40 * 30 - 400)
     assert row.roi == pytest.approx(800 / 400)
+    assert (row.roi_low, row.roi_high) == pytest.approx((row.net_value_low / 400, row.net_value_high / 400))
     assert row.cost_share == pytest.approx(400 / (60 * 30))
     assert row.incremental_recall_low < 0.10 < row.incremental_recall_high
 
@@ -194,3 +195,44 @@ def test_offers_still_open_bear_their_share_of_the_set_up_when_they_close() -> N
             arm("gift", 0, 100, channel="email", cost=0.0, assigned_at=TEN_DAYS_AGO, segment="high__mid")]  # fmt: skip
     rows = measure(tables(*some, settings=settings), settings, AS_OF)
     assert the(rows, channel="email").cost == pytest.approx(675)
+
+
+def test_offers_of_incentives_since_removed_are_left_out_and_named() -> None:
+    sent = tables(arm("mail", 60, 400), arm("control", 20, 400), arm("retired", 60, 300))
+    assert the(measure(sent, programme(), AS_OF)).treated == 400
+    (said,) = left_out(sent, programme(), AS_OF)
+    assert said.startswith("300 of 1100 offers are of an incentive")
+    assert "retired (300)" in said
+
+
+def test_a_campaign_without_control_tells_nothing_and_says_so() -> None:
+    sent = tables(arm("mail", 60, 400), arm("mail", 10, 100, segment="high__mid"), arm("control", 9, 90))
+    (said,) = left_out(sent, programme(), AS_OF)
+    assert said.startswith("100 of 590 offers could not have been control")
+    assert the(measure(sent, programme(), AS_OF), policy_segment="high__mid").verdict == "too_few"
+
+
+def test_nothing_is_left_out_of_a_campaign_with_control() -> None:
+    sent = tables(arm("mail", 60, 400), arm("control", 20, 400))
+    assert left_out(sent, programme(), AS_OF) == []
+
+
+def test_a_programme_without_incentives_has_nothing_to_measure_but_control() -> None:
+    settings = programme().model_copy(update={"incentives": ()})
+    rows = measure(tables(arm("control", 20, 400), settings=settings), settings, AS_OF)
+    assert {row.treated for row in rows} == {0}
+
+
+def test_a_share_of_value_is_not_told_where_more_was_lost_than_booked() -> None:
+    sent = arm("mail", 60, 400, cost=1.0)
+    orders = sent[sent["ordered_at"].notna()].assign(
+        order_id=lambda rows: rows["offer_id"], net_amount=30.0, margin_amount=-2.0
+    )
+    offers = pd.concat([sent, arm("control", 0, 400)], ignore_index=True).drop(columns="ordered_at")
+    loss = tables_from_frames(
+        programme(), offers=offers,
+        orders=orders[["order_id", "member_id", "ordered_at", "net_amount", "margin_amount"]],
+    ).tables  # fmt: skip
+    row = the(measure(loss, programme(), AS_OF))
+    assert row.net_value == pytest.approx(-2.0 * 60 - 400)
+    assert np.isnan(row.cost_share)

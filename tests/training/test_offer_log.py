@@ -95,6 +95,15 @@ def test_cost_is_the_contact_and_the_face_value_if_redeemed_in_the_window() -> N
     assert (control["cost"], control["net"]) == (0.0, 0.0)
 
 
+def test_a_share_of_the_order_is_taken_of_its_amount_and_not_of_its_margin() -> None:
+    by_share = {"id": "tenth", "name_en": "t", "name_zh": "t", "contact_cost": 0.5, "face_share": 0.1}
+    settings = programme(incentives=[by_share])
+    bought = order("x", "a", "2026-01-06T10:00:00", 200.0, margin_amount=50.0)
+    back = order("y", "a", "2026-01-20T10:00:00", -40.0, margin_amount=-10.0, is_return=True, return_of="x")
+    row = outcome([bought, back], settings, incentive_id="tenth", redeemed_at="2026-01-06")
+    assert (row["margin"], row["cost"]) == (pytest.approx(40.0), pytest.approx(0.5 + 0.1 * 160.0))
+
+
 def test_a_logged_cost_goes_before_the_cost_model() -> None:
     row = outcome([order("x", "a", "2026-01-06T10:00:00")], incentive_id="coupon", cost_amount=3.25)
     assert (row["cost"], row["net"]) == (3.25, 16.75)
@@ -155,7 +164,8 @@ def test_what_cannot_be_compared_is_left_out_and_counted() -> None:
     )
     assert log.offers["offer_id"].tolist() == ["o1", "o2"]
     assert set(log.warnings) == {
-        "1 of 6 offers were of an incentive, or by a channel, that is not in the programme file; left out",
+        "1 of 6 offers were of an incentive, or by a channel, that is not in the programme file: unheard_of (1); "
+        "left out",
         "1 of 6 offers went to members in no policy segment; left out",
         "2 of 6 offers have no propensity between 0 and 1 (what was certain tells nothing); left out",
     }

@@ -102,9 +102,13 @@ def test_a_trial_may_tell_each_units_segment_and_propensity(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("changed", "settings", "message"),
     [
-        ({"recalled": 2}, {}, "recalled: must be 0 or 1"),
+        (
+            {"recalled": 2},
+            {},
+            r"recalled: 4000 of 4000 values are not 0 or 1, nor true or false; the first in rows 1, 2, 3, 4, 5$",
+        ),
         ({"value": None}, {}, "value: 4000 of 4000 values are missing"),
-        ({"propensity": 1.0}, {}, "propensity: must lie between"),
+        ({"propensity": 1.0}, {}, "propensity: 4000 of 4000 values are not above 0"),
         ({}, {"policy_segments": []}, "say in `policy_segments`"),
         ({}, {"columns": {"value": "spend"}}, "no column 'spend'"),
         ({}, {"covariates": ["age"]}, "no column 'age'"),
