@@ -3,6 +3,7 @@
 import configparser
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from serving.cli import app
 from serving.console import EXIT_WARNINGS
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
-CALL = re.compile(r"(?:\.venv/bin/winback|\{WINBACK\}) ([^\n\"&>]+)")
+CALL = re.compile(r"(?:\.venv/bin/winback|\{WINBACK\}) ([^\n\"&>;]+)")
 
 
 def calls() -> list[tuple[str, str]]:
@@ -32,6 +33,19 @@ def test_what_is_called_is_understood(file, call):
     name, *arguments = shlex.split(call)
     command = typer.main.get_command(app).get_command(None, name)
     assert command.make_context(name, arguments).params["programme"] == Path("programme.toml")
+
+
+@pytest.mark.parametrize(("code", "called"), [(0, ["effects", "score"]), (5, ["effects"])])
+def test_cron_writes_all_that_is_said_to_a_log_and_learns_of_a_failure(tmp_path, code, called):
+    winback = tmp_path / ".venv" / "bin" / "winback"
+    winback.parent.mkdir(parents=True)
+    winback.write_text(f'#!/bin/sh\necho "$1"\necho "to stderr" >&2\nexit {code}\n')
+    winback.chmod(0o755)
+    (line,) = (line for line in (DEPLOY / "crontab").read_text(encoding="utf-8").splitlines() if "score" in line)
+    command = line.split(maxsplit=5)[5].replace("/srv/winback", str(tmp_path))
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "")
+    assert (tmp_path / "weekly.log").read_text().splitlines() == [said for one in called for said in (one, "to stderr")]
 
 
 def test_the_timer_starts_the_service_of_its_name():
