@@ -89,7 +89,7 @@ def _on_invalid(request: Request, error: Any) -> JSONResponse:
 
 
 def _on_http(request: Request, error: Any) -> JSONResponse:
-    return failure(request_id(request), error.status_code, str(error.detail))
+    return failure(request_id(request), error.status_code, str(error.detail), headers=error.headers)
 
 
 def _on_known(status: int) -> Callable[[Request, Exception], JSONResponse]:

@@ -131,6 +131,8 @@ class Envelope:
         if length.isdecimal() and int(length) > MAX_BODY_BYTES:
             return failure(request_id, 413, f"the body may have at most {MAX_BODY_BYTES} bytes")
         content_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+        if headers.get(b"content-encoding", "identity").lower() != "identity":
+            return failure(request_id, 415, "send the body as it is, without a Content-Encoding")
         taken = _FORM if scope["path"].startswith(_PAGES) else _JSON
         if method == "POST" and content_type != taken:
             return failure(request_id, 415, f"send {taken}")

@@ -19,13 +19,13 @@ CODES: Final[Mapping[int, str]] = {
     429: "too_many_requests", 500: "internal", 503: "not_ready",
 }  # fmt: skip
 MEANINGS: Final[Mapping[int, str]] = {
-    400: "the body is not JSON",
+    400: "the body is not JSON, or names something twice in one object",
     401: "no key, or one that does not hold",
     403: "the key's scopes do not reach so far",
     408: f"the body took longer than {BODY_SECONDS:.0f} seconds to arrive",
     409: "the model was trained on data from after as_of",
     413: f"the body is larger than {MAX_BODY_BYTES} bytes",
-    415: "the content type is not application/json",
+    415: "the content type is not application/json, or the body is compressed",
     422: "the body does not fit the contract",
     429: "the key asks more often than it may; Retry-After says in how many seconds to ask again",
     500: "our fault",

@@ -13,6 +13,7 @@ from serving.answers import NotReadyError
 from serving.contracts import ScoreAnswer, ScoredItem
 from serving.database import StoreError
 from serving.failures import MAX_BODY_BYTES
+from serving.large import LARGE_BYTES
 
 
 class FakeAnswers:
@@ -104,6 +105,37 @@ def test_only_json_is_taken(content_type):
     response = score(content=b"{}", headers={"Content-Type": content_type})
     assert response.status_code == 415
     assert refusal(response)["code"] == "unsupported_media_type"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "GZIP", "identity, gzip"])
+def test_a_compressed_body_is_refused(encoding):
+    response = score(
+        content=b'{"member_ids": ["a"]}', headers={"Content-Type": "application/json", "Content-Encoding": encoding}
+    )
+    assert response.status_code == 415
+    assert refusal(response)["message"] == "send the body as it is, without a Content-Encoding"
+
+
+@pytest.mark.parametrize("space", ["", " " * LARGE_BYTES])
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ('{"member_ids": ["a"], "member_ids": ["b"]}', "'member_ids'"),
+        ('{"features": [{"member_id": "a", "values": {"x": 1, "x": 2}}]}', "'x'"),
+        ('{"\\ud800": 1, "\\ud800": 2}', r"'\ud800'"),
+    ],
+)
+def test_of_two_values_of_one_name_none_is_taken(body, name, space):
+    response = score(content=(body + space).encode())
+    assert response.status_code == 400
+    assert refusal(response)["message"] == f"the body is not JSON: {name} is given twice in one object"
+
+
+@pytest.mark.parametrize(("method", "path", "other"), [("GET", "/v1/score", "POST"), ("POST", "/v1/model", "GET")])
+def test_another_method_is_told_which_the_path_has(method, path, other):
+    response = call(method, path, json={})
+    assert response.status_code == 405
+    assert response.headers["Allow"] == other
 
 
 def test_a_body_that_says_it_is_too_large_is_refused_unread():
