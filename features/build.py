@@ -72,7 +72,7 @@ def feature_table(
     member_ids: pd.api.extensions.ExtensionArray, instants: np.ndarray, numbers: pd.DataFrame
 ) -> pd.DataFrame:
     """Put a FeatureTable together, round its numbers and check it; raises as :func:`finished`."""
-    rounded = numbers.to_numpy(np.float64).round(_DECIMALS)
+    rounded = numbers.to_numpy(np.float64).round(_DECIMALS) + 0.0  # which turns -0.0 into 0.0
     if np.isinf(rounded).any():
         raise ValueError("features are finite or missing")
     features = pd.DataFrame(rounded, columns=numbers.columns)

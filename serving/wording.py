@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from math import isnan
 from typing import Final
 
@@ -135,18 +135,20 @@ def _missing(wording: Wording) -> tuple[str, str]:
     return f"{wording.label_en[0].upper()}{wording.label_en[1:]}: not on record", f"{wording.label_zh}：暂无数据"
 
 
+@lru_cache
 def _number(value: float) -> str:
     text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}".removesuffix(".0")
     return _nonzero(text, value, "0.1")
 
 
+@lru_cache
 def _money(value: float) -> str:
     return _nonzero(f"{value:,.2f}" if abs(value) < 1000 else f"{value:,.0f}", value, "0.01")
 
 
 def _nonzero(text: str, value: float, least: str) -> str:
     """Never write as zero what is not."""
-    if value == 0 or float(text.replace(",", "")):
+    if value == 0 or text.strip("-0."):
         return text
     return f"<{least}" if value > 0 else f">-{least}"
 

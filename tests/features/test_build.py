@@ -5,7 +5,7 @@ import pytest
 from histories import AS_OF, everything, features, orders, programme
 
 from features import build
-from features.build import build_features, features_expression
+from features.build import build_features, feature_table, features_expression
 from features.catalogue import feature_names
 from features.settings_members import Windows
 from features.sources import tables_from_frames
@@ -41,6 +41,12 @@ def test_a_member_has_the_same_features_alone_and_among_all(member_id):
 def test_ratios_have_at_most_six_decimals():
     table = features(**everything()).drop(columns="as_of")
     pd.testing.assert_frame_equal(table, table.round(6), check_exact=True)
+
+
+def test_what_is_rounded_to_nothing_has_no_sign():
+    change = pd.DataFrame({"value_change_91d": [-1e-8, 0.0]})
+    table = feature_table(pd.array(["a", "b"], dtype="str"), np.array(["2026-01-05"] * 2, "datetime64[us]"), change)
+    assert table["value_change_91d"].map(str).tolist() == ["0.0", "0.0"]
 
 
 def test_only_orders_are_needed_and_nothing_else_is_then_counted():
