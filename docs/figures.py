@@ -115,8 +115,9 @@ and sorts once.
 
 SIMULATION = """## The simulator: `make bench-simulation`
 
-A programme of `winback simulate --members 1000000 --gap-days 9`, 130 weeks with 26 of offers, written to Parquet by two
-processes of one thread each. *The floor* reads the tables written and writes them anew.
+A programme of `winback simulate --gap-days 9`, 130 weeks with 26 of offers, written to Parquet;
+members are simulated in blocks of 10,000 by two processes. *The floor* reads the tables written and writes them anew.
+100,000 members were simulated beside other work on the same two cores: their minutes of one core tell more.
 """
 
 SERVICE = """## The service: `make bench-service`

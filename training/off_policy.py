@@ -52,12 +52,15 @@ class Support:
         Offers in segments where everything proposed was tried often enough; the values speak for these alone.
     effective_offers
         Equally weighted offers that would tell as much (Kish).
+    net_value_made
+        Per offer of these, what was in fact made.
     untried
         Policy segments in which what is proposed was not tried enough, each with what.
     """
 
     supported_share: float
     effective_offers: float
+    net_value_made: float
     untried: tuple[str, ...]
 
 
@@ -123,7 +126,8 @@ def evaluate(log: OfferLog, proposed: pd.DataFrame, programme: Programme) -> tup
     values = [_value(method, scores[0][method], scores[1][method], members) for method in scores[0]]
     weights = _weights(offers, wanted.to_numpy(), arms)
     effective = float(weights.sum() ** 2 / (weights**2).sum())
-    return values, Support(float(known.mean()), effective, tuple(untried.values()))
+    made = float(offers["net"].mean())
+    return values, Support(float(known.mean()), effective, made, tuple(untried.values()))
 
 
 def _untried(offers: pd.DataFrame, proposed: pd.DataFrame, programme: Programme) -> dict[str, str]:

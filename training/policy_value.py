@@ -66,7 +66,7 @@ def policy_value(
         "offers": len(log.offers),
         "supported_share": support.supported_share,
         "effective_offers": support.effective_offers,
-        "net_value_made": float(log.offers["net"].mean()),
+        "net_value_made": support.net_value_made,
     }
     rows = [asdict(value) for value in values]
     tables: dict[str, Rows] = {"policy value": [record], "per offer": rows}

@@ -37,6 +37,18 @@ from training.sim_offers import Experiment
 START = date(2023, 1, 2)
 ALIAS_SHARE = 0.06
 ALIAS_ROWS = 0.4
+TRUE_OF_OFFERS = (
+    "incentive_id",
+    "policy_segment",
+    "would_order",
+    "would_margin",
+    "ordered",
+    "margin",
+    "offer_id",
+    "would_amount",
+    "typical_margin",
+    "typical_amount",
+)
 ORDERS_PER_MEMBER, OFFERS_PER_MEMBER = 1_000, 100
 """So far apart the numbers are from which each member's begin, so that blocks of members have numbers of their own."""
 ALIASED_TABLES = ("orders", "events")
@@ -117,8 +129,8 @@ def drawn_effects(seed: int, programme: Programme, experiment: Experiment) -> pd
 def truth_of(offers: pd.DataFrame, effects: pd.DataFrame, programme: Programme) -> dict[str, pd.DataFrame]:
     """Return what is true of offers, of incentives by policy segment, and of the best choice in each segment."""
     true = sim_offers.true_effects(offers, effects, programme)
-    known = ["incentive_id", "policy_segment", "would_order", "would_margin", "ordered", "margin", "offer_id"]
-    return {"effects": true, "choices": sim_offers.true_choices(true, programme), "offers": offers[known]}
+    told = offers.drop(columns=["typical_margin", "typical_amount", "would_amount"])
+    return {"effects": true, "choices": sim_offers.true_choices(true, programme), "offers": told}
 
 
 def simulate_block(
@@ -194,7 +206,7 @@ def simulate_block(
         ],
     }
     logged = outcome.offers.assign(offer_id=tables["offers"]["offer_id"].to_numpy())
-    return tables, latents.assign(member_id=ids), logged
+    return tables, latents.assign(member_id=ids), logged[list(TRUE_OF_OFFERS)]
 
 
 def write(simulation: Simulation, out: Path) -> list[Path]:

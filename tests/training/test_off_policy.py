@@ -102,6 +102,8 @@ def test_segments_in_which_a_proposal_was_not_tried_are_left_out_and_told() -> N
     partial = OfferLog(untried.reset_index(drop=True), "propensity", 0, ())
     _, support = evaluate(partial, always("mail", partial), programme(enough=20))
     assert support.untried == ("low__mid: mail",)
+    valued = partial.offers[partial.offers["policy_segment"] == "high__mid"]
+    assert support.net_value_made == pytest.approx(valued["net"].mean())
     assert support.supported_share == pytest.approx((partial.offers["policy_segment"] == "high__mid").mean())
 
 
