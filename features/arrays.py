@@ -54,8 +54,9 @@ class Program:
         """Run the plan on tables of columns."""
         results: dict[Slot, Any] = {slot: tables[table][name] for (table, name), slot in self.inputs.items()}
         results |= self.constants
-        for result, function, arguments in self.steps:
-            results[result] = function(*[results[slot] for slot in arguments])
+        with np.errstate(divide="ignore", invalid="ignore"):  # what is missing is divided, too
+            for result, function, arguments in self.steps:
+                results[result] = function(*[results[slot] for slot in arguments])
         return {name: results[slot] for name, slot in self.outputs.items()}
 
 

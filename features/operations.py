@@ -118,11 +118,6 @@ def _with_missing(function: Callable[..., Any]) -> Callable[..., Column]:
     return of_columns
 
 
-def _divided(ours: Any, theirs: Any) -> Any:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.true_divide(ours, theirs)
-
-
 def _both(ours: Column, theirs: Column) -> Column:
     no = (ours.there & ~ours.data) | (theirs.there & ~theirs.data)
     return Column(ours.data & theirs.data & ~no, (ours.there & theirs.there) | no)
@@ -177,7 +172,7 @@ FUNCTIONS: Final[Mapping[type, Callable[..., Column]]] = {
     ops.Add: _with_missing(np.add),
     ops.Subtract: _with_missing(np.subtract),
     ops.Multiply: _with_missing(np.multiply),
-    ops.Divide: _with_missing(_divided),
+    ops.Divide: _with_missing(np.true_divide),
     ops.Negate: _with_missing(np.negative),
     ops.Abs: _with_missing(np.abs),
     ops.Sqrt: _with_missing(np.sqrt),
