@@ -104,7 +104,7 @@ def prepare(tables: Tables, clock: Clock, programme: Programme) -> PreparedTable
     """
     events = _aged(_known(tables.events, "occurred_at", clock), "occurred_at", clock)
     return PreparedTables(
-        orders=_orders(_known(tables.orders, "ordered_at", clock), clock),
+        orders=aged_orders(_known(tables.orders, "ordered_at", clock), clock),
         order_lines=_order_lines(_known(tables.order_lines, "ordered_at", clock), clock),
         events=events,
         complaints=_complaints(events, clock),
@@ -142,7 +142,8 @@ def _days_since(time: ir.TimestampValue, clock: Clock) -> ir.FloatingValue:
     return (clock.instant.epoch_seconds() - time.epoch_seconds()) / _SECONDS_PER_DAY
 
 
-def _orders(orders: ir.Table, clock: Clock) -> ir.Table:
+def aged_orders(orders: ir.Table, clock: Clock) -> ir.Table:
+    """Add to known orders and returns the columns features are written on; see :class:`PreparedTables`."""
     in_time = ibis.window(group_by="member_id", order_by=["is_return", "ordered_on"])
     since_previous = orders.ordered_on.delta(orders.ordered_on.lag().over(in_time), unit="day")
     booked_on = ibis.ifelse(orders.booking_known_at < clock.instant, orders.booked_on, orders.ordered_on)

@@ -5,29 +5,31 @@ from __future__ import annotations
 from typing import Final
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from features import rfm
+from features.programme import Programme
 from features.schemas import Tables
+from features.windows import Clock, aged_orders, ratio
 
-COVARIATES: Final = (
+AS_FEATURES: Final = (
     "order_count",
-    "orders_91d",
-    "orders_364d",
+    "order_count_91d",
+    "order_count_364d",
     "value_total",
     "value_364d",
-    "value_per_order",
     "recency_days",
     "tenure_days",
-    "gap_days",
-    "overdue",
-    "offers_before",
-    "last_offer_days",
 )
+"""Covariates that are features of the catalogue, as of the assignment: what is learnt of them holds for decisions."""
+
+COVARIATES: Final = (*AS_FEATURES, "value_per_order", "gap_days", "overdue", "offers_before", "last_offer_days")
 
 _SECONDS_PER_DAY: Final = 86_400
 
 
-def at_assignment(offers: ir.Table, tables: Tables) -> ir.Table:
+def at_assignment(offers: ir.Table, tables: Tables, programme: Programme) -> ir.Table:
     """Return ``offer_id`` and the covariates, computed from rows that happened and were known before each offer.
 
     They adjust effects for what was foreseeable. The features proper would be built anew for every instant at which
@@ -39,42 +41,46 @@ def at_assignment(offers: ir.Table, tables: Tables) -> ir.Table:
         With ``offer_id``, ``member_id`` and ``assigned_at``; all offers known, so that earlier ones are counted.
     tables
         Canonical tables.
+    programme
+        Its time zone tells the dates offers were assigned on.
     """
-    told = _order_history(offers, tables.orders).mutate(
-        value_per_order=ibis._.value_total / ibis._.order_count.nullif(0),
-        gap_days=(ibis._.tenure_days - ibis._.recency_days) / (ibis._.order_count - 1).nullif(0),
+    told = _order_history(offers, tables.orders, programme)
+    told = told.mutate(
+        value_per_order=ratio(told.value_total, told.order_count),
+        gap_days=ratio(told.tenure_days - told.recency_days, told.order_count - 1),
     )
-    told = told.mutate(overdue=told.recency_days / told.gap_days.nullif(0))
+    told = told.mutate(overdue=ratio(told.recency_days, told.gap_days))
     both = _offer_history(offers).left_join(told, "offer_id")
-    counts = ("order_count", "orders_91d", "orders_364d")
+    totals = [name for name in AS_FEATURES if name not in ("recency_days", "tenure_days")]
     return both.select(
         "offer_id",
-        **{name: both[name].cast("float64") for name in COVARIATES if name not in counts},
-        **{name: both[name].fill_null(0).cast("float64") for name in counts},
+        **{name: both[name].cast("float64") for name in COVARIATES if name not in totals},
+        **{name: both[name].fill_null(0).cast("float64") for name in totals},
     )
 
 
-def _order_history(offers: ir.Table, orders: ir.Table) -> ir.Table:
-    bought = orders.select("ordered_at", "recorded_at", "value_amount", "is_return", ordering_member=orders.member_id)
-    before = offers.select("offer_id", "member_id", "assigned_at").join(
-        bought,
+def _order_history(offers: ir.Table, orders: ir.Table, programme: Programme) -> ir.Table:
+    """Compute features by the functions that make them, each offer being a member as of its assignment."""
+    in_utc = _timezone("UTC", offers.assigned_at)
+    today = _timezone(programme.timezone, in_utc).date()
+    asked = offers.select("offer_id", "assigned_at", asked_member=offers.member_id, today=today)
+    known = asked.join(
+        orders,
         [
-            offers.member_id == bought.ordering_member,
-            bought.ordered_at < offers.assigned_at,
-            bought.recorded_at < offers.assigned_at,
+            asked.asked_member == orders.member_id,
+            orders.ordered_at < asked.assigned_at,
+            orders.recorded_at < asked.assigned_at,
         ],
     )
-    age_days = (before.assigned_at.epoch_seconds() - before.ordered_at.epoch_seconds()) / _SECONDS_PER_DAY
-    before = before.mutate(age_days=age_days, is_order=~before.is_return)
-    return before.group_by("offer_id").agg(
-        order_count=before.is_order.sum(),
-        orders_91d=(before.is_order & (before.age_days <= 91)).sum(),
-        orders_364d=(before.is_order & (before.age_days <= 364)).sum(),
-        value_total=before.value_amount.sum().cast("float64"),
-        value_364d=before.value_amount.sum(where=before.age_days <= 364).cast("float64"),
-        recency_days=before.age_days.min(where=before.is_order),
-        tenure_days=before.age_days.max(where=before.is_order),
-    )
+    own = known.mutate(member_id=known.offer_id)
+    aged = aged_orders(own, Clock(own.assigned_at, own.today))
+    columns = rfm.recency(aged) | rfm.frequency(aged, (91, 364)) | rfm.value(aged, (364,))
+    return aged.group_by("offer_id").agg(**{name: columns[name] for name in AS_FEATURES})
+
+
+@ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, dt.timestamp), dt.timestamp))
+def _timezone(zone, instant):  # type: ignore[no-untyped-def]
+    """Take an instant to a zone; the database's own."""
 
 
 def _offer_history(offers: ir.Table) -> ir.Table:

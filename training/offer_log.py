@@ -139,7 +139,7 @@ def _outcomes(tables: Tables, programme: Programme, as_of: datetime) -> tuple[pd
     columns = ["offer_id", "member_id", "incentive_id", "channel", "assigned_at", "propensity", "probabilities"]
     columns += ["policy_segment", "overlaps", "cost_amount", "redeemed", "recall", "margin", "amount"]
     closed = closed_offers(known, tables, as_of=as_of, days=days).select(*columns)
-    covariates = at_assignment(known, tables)
+    covariates = at_assignment(known, tables, programme)
     everything = closed.left_join(covariates, "offer_id").drop("offer_id_right")
     open_still = known.filter(known.assigned_at > as_of - timedelta(days=days)).count().to_pyarrow().as_py()
     return everything.order_by("offer_id").to_pyarrow().to_pandas(), int(open_still)

@@ -1,12 +1,14 @@
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from features.build import build_features
 from features.programme import parse_programme
 from features.sources import tables_from_frames
-from training.covariates import COVARIATES, at_assignment
+from training.covariates import AS_FEATURES, COVARIATES, at_assignment
 
 
 def known(orders: list[tuple[str, str, float]], offers: list[tuple[str, str]], **more: Any) -> pd.DataFrame:
@@ -32,7 +34,7 @@ def known(orders: list[tuple[str, str, float]], offers: list[tuple[str, str]], *
             }
         ),
     ).tables
-    rows = at_assignment(tables.offers, tables).to_pyarrow().to_pandas()
+    rows = at_assignment(tables.offers, tables, settings).to_pyarrow().to_pandas()
     return rows.sort_values("offer_id").set_index("offer_id")
 
 
@@ -45,7 +47,7 @@ def test_a_members_orders_before_the_offer_are_told() -> None:
     ]
     row = known(orders, [("a", "2026-01-01")]).loc["f0"]
     told = {
-        "order_count": 3, "orders_91d": 2, "orders_364d": 2, "value_total": 60, "value_364d": 50, "value_per_order": 20,
+        "order_count": 3, "order_count_91d": 2, "order_count_364d": 2, "value_total": 60, "value_364d": 50, "value_per_order": 20,
         "recency_days": 20, "tenure_days": 365, "gap_days": 172.5, "offers_before": 0,
     }  # fmt: skip
     assert row[list(told)].to_dict() == pytest.approx(told)
@@ -73,11 +75,51 @@ def test_each_offer_knows_how_many_came_before_it_and_when() -> None:
 
 def test_a_member_without_orders_has_counts_of_nothing_and_the_rest_missing() -> None:
     row = known([("b", "2025-01-01", 1.0)], [("a", "2026-01-01")]).loc["f0"]
-    assert row[["order_count", "orders_91d", "orders_364d"]].tolist() == [0, 0, 0]
-    assert row.drop(["order_count", "orders_91d", "orders_364d", "offers_before"]).isna().all()
+    totals = [name for name in AS_FEATURES if name not in ("recency_days", "tenure_days")]
+    assert (row[totals] == 0).all()
+    assert row.drop([*totals, "offers_before"]).isna().all()
 
 
 def test_every_covariate_is_a_number() -> None:
     rows = known([("a", "2025-01-01", 1.0)], [("a", "2026-01-01")])
     assert set(rows.columns) == set(COVARIATES)
     assert {str(kind) for kind in rows.dtypes} == {"float64"}
+
+
+def test_what_is_learnt_from_at_an_assignment_is_what_the_features_are_at_that_instant() -> None:
+    """Random orders of a few members, late records, returns that name an order or not, in a zone with summer time."""
+    rng = np.random.default_rng(7)
+    rows, offers = 150, 12
+
+    def moments(count: int) -> pd.Series:
+        return pd.Series(pd.Timestamp("2025-03-01") + pd.to_timedelta(rng.integers(0, 400 * 86_400, count), unit="s"))
+
+    numbers, is_return = np.arange(rows), rng.random(rows) < 0.3
+    named = pd.Series(np.where(is_return & (rng.random(rows) < 0.7), rng.integers(0, rows, rows), None), dtype=object)
+    members = rng.choice(list("abcd"), rows)
+    ordered_at = moments(rows)
+    orders = pd.DataFrame(
+        {
+            "order_id": numbers.astype(str),
+            "member_id": [members[row if name is None else name] for row, name in enumerate(named)],
+            "ordered_at": ordered_at,
+            "recorded_at": np.maximum(ordered_at, moments(rows)),
+            "net_amount": rng.integers(1, 9_999, rows) / 100 * np.where(is_return, -1, 1),
+            "is_return": is_return,
+            "return_of": [None if name is None else str(name) for name in named],
+        }
+    )
+    assigned = pd.DataFrame({"offer_id": np.arange(offers).astype(str), "member_id": rng.choice(list("abcde"), offers)})
+    assigned = assigned.assign(incentive_id="mail", assigned_at=moments(offers))
+    given = {"timezone": "Europe/Berlin", "value": {"margin_rate": 0.3}, "data": {"orders": {"path": "orders.csv"}}}
+    programme = parse_programme({"name": "t", "currency": "EUR", **given})
+    tables = tables_from_frames(programme, orders=orders, offers=assigned).tables
+    told = at_assignment(tables.offers, tables, programme).to_pyarrow().to_pandas().set_index("offer_id")
+    for offer in tables.offers.to_pyarrow().to_pylist():
+        features = build_features(tables, offer["assigned_at"], programme, AS_FEATURES).set_index("member_id")
+        expected = features.loc[features.index == offer["member_id"], list(AS_FEATURES)].squeeze()
+        own = told.loc[offer["offer_id"], list(AS_FEATURES)]
+        if expected.empty:  # nothing was known of the member
+            assert own.fillna(0).eq(0).all()
+        else:
+            pd.testing.assert_series_equal(own, expected, check_names=False, check_exact=True)
