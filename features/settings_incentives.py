@@ -108,6 +108,11 @@ class Guardrails(Settings):
         False,
         description="stop sending what was measured to lose money, until the end of the next quarter",
     )
+    member_uplift: bool = Field(
+        True,
+        description="do not send what works in a segment to members for whom it is expected to lose money, once "
+        "leaving such members out was shown to pay",
+    )
     seed: str = Field("winback", description="salt of the hashes that draw the holdout and the assignments")
 
     @model_validator(mode="before")

@@ -13,6 +13,7 @@ from serving.assignment import assign
 from serving.budget import NOTHING
 from serving.guardrails import Permits, permits
 from serving.incentives import named_arms
+from serving.member_uplift import NOT_MOVED
 from serving.options import NONE, RECOMMENDED, at, options, worth_sending
 from serving.policy_table import PolicyTable
 from serving.ration import Ration, within
@@ -30,7 +31,7 @@ READ: Final = (
     "last_assignment_days",
     "messages_per_week_28d",
 )
-"""The columns of members that advice depends on."""
+"""The columns of members that advice depends on, beside those of :func:`serving.member_uplift.uplift_features`."""
 
 _TOLD: Final = {
     "arm": "advised_arm",
@@ -67,7 +68,7 @@ def decide(
     Parameters
     ----------
     members
-        Features, scores and segments, one row per member: the columns of `READ`.
+        Features, scores and segments, one row per member: the columns that advice depends on, see `READ`.
     policy
         Effects per policy segment; ``None`` if they were never estimated.
     programme
@@ -149,7 +150,9 @@ def advise(
     if policy is None:
         told = {"advised_arm": np.full(len(members), None), **dict.fromkeys(_NUMBERS, np.full(len(members), np.nan))}
     else:
-        offered = options(segments, allowed.may_get, allowed.cost, policy, programme)
+        given = segments, allowed.may_get, allowed.cost
+        offered = options(*given, policy, programme, not_moved=allowed.not_moved)
+        reason[(reason == "") & (offered.place[:, RECOMMENDED] == NONE)] = NOT_MOVED
         chosen = np.full(len(members), RECOMMENDED)
         if ration is not None and ration.limit is not None:
             chosen, missed = within(offered, members, ration, ration.limit, programme.guardrails.seed)

@@ -19,6 +19,7 @@ from serving import advice
 from serving.bundle import Floats, ModelBundle
 from serving.history import history_levels
 from serving.horizons import order_probabilities
+from serving.member_uplift import uplift_features
 from serving.policy_table import PolicyTable
 from serving.priors import next_order
 from serving.ration import Ration
@@ -160,7 +161,8 @@ def decided_columns(
     scores = score_numbers(features, bundle, inputs)
     segments = places(features, bundle.constants, programme)
     named = {**scores, **segments}
-    members = pd.DataFrame({name: named.get(name, features.get(name)) for name in advice.READ}, index=features.index)
+    read = (*advice.READ, *uplift_features(policy_table))
+    members = pd.DataFrame({name: named.get(name, features.get(name)) for name in read}, index=features.index)
     actions = advice.decided_columns(
         members,
         policy_table,

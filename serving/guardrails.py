@@ -12,6 +12,7 @@ import pandas as pd
 from features.programme import Programme
 from serving.consent import consenting
 from serving.incentives import eligible_incentives, expected_cost
+from serving.member_uplift import not_moved
 from serving.policy_table import PolicyTable
 
 
@@ -33,6 +34,8 @@ class Permits:
         Per arm: its set-up would not be earned back.
     cooling, fed_up
         Per member: assigned something lately, or sent too many messages.
+    not_moved
+        Expected to lose money with this member. No guardrail: exploration may try it.
     """
 
     arms: tuple[str, ...]
@@ -44,6 +47,7 @@ class Permits:
     closed: np.ndarray
     cooling: np.ndarray
     fed_up: np.ndarray
+    not_moved: np.ndarray
 
     @property
     def may_get(self) -> np.ndarray:
@@ -98,6 +102,7 @@ def permits(
         closed=closed_arms(closed, programme),
         cooling=members["last_assignment_days"].to_numpy(np.float64) < rules.cooldown_days,
         fed_up=members["messages_per_week_28d"].to_numpy(np.float64) >= rules.messages_per_week,
+        not_moved=not_moved(members, policy, programme),
     )
 
 

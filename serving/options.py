@@ -53,7 +53,13 @@ def at(told: pd.Series, place: np.ndarray) -> np.ndarray:
 
 
 def options(
-    segments: pd.Series, may_get: np.ndarray, cost: np.ndarray, policy: PolicyTable, programme: Programme
+    segments: pd.Series,
+    may_get: np.ndarray,
+    cost: np.ndarray,
+    policy: PolicyTable,
+    programme: Programme,
+    *,
+    not_moved: np.ndarray,
 ) -> Options:
     """Find every member's options.
 
@@ -67,6 +73,8 @@ def options(
         Likewise: what the arm is expected to cost for the member.
     policy, programme
         Effects, and what may be sent at all.
+    not_moved
+        Like ``may_get``: what is expected to lose money. A member to whom that would be recommended has no option.
     """
     told = expectations(policy, programme)
     places = {pair: number for number, pair in enumerate(zip(told["policy_segment"], told["arm"], strict=True))}
@@ -81,6 +89,9 @@ def options(
             to_told = np.array([*(places[segment, effect.incentive_id] for effect in ranked), NONE])
             place[rows] = to_told[_ranks(possible, ranked, segment, policy, programme)]
     columns = np.array([*(arms.index(arm) for arm in told["arm"]), NONE])
+    losing = np.take_along_axis(np.column_stack([not_moved, np.zeros(len(segments), bool)]), columns[place], axis=1)
+    place[losing[:, CHEAPEST], CHEAPEST] = place[losing[:, CHEAPEST], RECOMMENDED]
+    place[losing[:, RECOMMENDED]] = NONE
     or_none = np.column_stack([cost, np.full(len(segments), np.nan)])
     return Options(told, place, np.take_along_axis(or_none, columns[place], axis=1))
 

@@ -80,11 +80,14 @@ class Contenders:
         ``member_id``, ``policy_segment``, ``value_if_active``, ``held`` (in the holdout) and ``lot``.
     may_get, cost
         One row per member and one column per arm: what no guardrail forbids, and what it is expected to cost.
+    not_moved
+        Likewise: what is expected to lose money and therefore not recommended.
     """
 
     members: pd.DataFrame
     may_get: np.ndarray
     cost: np.ndarray
+    not_moved: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -125,14 +128,16 @@ def contend(
     today = programme.local_date(as_of)
     held = in_holdout(own["member_id"], as_of=today, share=rules.holdout_share, seed=rules.seed)
     lot = member_lots(own["member_id"], rules.seed)
-    return Contenders(own.assign(held=held, lot=lot), may_get[rows], allowed.cost[rows])
+    return Contenders(own.assign(held=held, lot=lot), may_get[rows], allowed.cost[rows], allowed.not_moved[rows])
 
 
 def together(parts: Sequence[Contenders]) -> Contenders:
     """Join contenders found in parts."""
     members = pd.concat([part.members for part in parts], ignore_index=True)
-    may_get, cost = (np.vstack([getattr(part, name) for part in parts]) for name in ("may_get", "cost"))
-    return Contenders(members, may_get, cost)
+    may_get, cost, not_moved = (
+        np.vstack([getattr(part, name) for part in parts]) for name in ("may_get", "cost", "not_moved")
+    )
+    return Contenders(members, may_get, cost, not_moved)
 
 
 def plan_budget(contenders: Contenders, policy: PolicyTable, programme: Programme, *, budget: float) -> Plan:
@@ -290,7 +295,8 @@ def _candidates(
 ) -> _Candidates:
     members = contenders.members
     may_get = contenders.may_get & ~closed_arms(closed, programme)
-    offered = options(members["policy_segment"], may_get, contenders.cost, policy, programme)
+    given = members["policy_segment"], may_get, contenders.cost
+    offered = options(*given, policy, programme, not_moved=contenders.not_moved)
     advised = members[offered.place[:, RECOMMENDED] != NONE]
     alone = pd.Series(1.0, members.index)
     typical = typical_values(advised["value_if_active"], alone[advised.index], advised["policy_segment"])

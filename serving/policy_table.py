@@ -85,6 +85,21 @@ class Paused(Record):
     incentive_id: str
 
 
+class MemberUplift(Record):
+    """What an incentive is expected to bring members of a policy segment, each by their own features.
+
+    In the programme's currency: level of the segment + order value there x added recall - cost.
+    """
+
+    incentive_id: str
+    features: tuple[str, ...] = Field(description="what the trees read, in this order")
+    recall: str = Field(description="LightGBM trees of the added chance of an order")
+    recall_weight: float = Field(ge=0, description="by which these are held back")
+    cost: str = Field(description="LightGBM trees of what sending it costs")
+    order_value: dict[str, float] = Field(description="what an order brings, by policy segment")
+    level: dict[str, float] = Field(description="what makes members of a segment come, on average, to its net value")
+
+
 class PolicyTable(Record):
     """Effects and choices per policy segment, with the evidence they rest on."""
 
@@ -102,6 +117,9 @@ class PolicyTable(Record):
     advantages: tuple[Advantage, ...] = ()
     choices: dict[str, Choice] = Field(default_factory=dict)
     paused: tuple[Paused, ...] = Field((), description="not to be sent, whatever was estimated")
+    member_uplift: tuple[MemberUplift, ...] = Field(
+        (), description="of incentives that members expected to lose money are not sent, because that was shown to pay"
+    )
 
     @cached_property
     def version(self) -> str:

@@ -17,7 +17,7 @@ from serving.policy_table import Grounds
 
 NoOfferReason = Literal[
     "not_lapsed", "no_effect", "not_worth_it", "insufficient_evidence", "observational_only", "ineligible", "consent",
-    "cooldown", "message_cap", "cost_cap", "setup_cost", "budget", "paused",
+    "cooldown", "message_cap", "cost_cap", "not_moved", "setup_cost", "budget", "paused",
 ]  # fmt: skip
 AssignedBy = Literal["policy", "exploration", "holdout"]
 Probability = Annotated[float, Field(ge=0, le=1)]

@@ -112,10 +112,14 @@ def link_score(model: FittedModel, matrix: Floats, priors: Mapping[str, Floats])
 
 def predict(model: FittedModel, matrix: Floats, **options: bool) -> Floats:
     """Run a model's trees. Small inputs use one thread: starting more costs more than it saves."""
-    trees = booster(model.text)
+    return predict_trees(model.text, matrix, **options)
+
+
+def predict_trees(text: str, matrix: Floats, **options: bool) -> Floats:
+    """Run the trees a text describes; see :func:`predict`."""
     threads = 1 if len(matrix) <= ONE_THREAD_UP_TO_ROWS else 0
-    rows = matrix if len(matrix) else np.zeros((1, len(model.feature_names)))
-    return np.asarray(trees.predict(rows, num_threads=threads, **options))[: len(matrix)]
+    rows = matrix if len(matrix) else np.zeros((1, matrix.shape[1]))
+    return np.asarray(booster(text).predict(rows, num_threads=threads, **options))[: len(matrix)]
 
 
 @remembered
@@ -141,7 +145,7 @@ def refuse_unfit(features: pd.DataFrame, bundle: ModelBundle) -> None:
         )
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def booster(text: str) -> lgb.Booster:
     """Return the trees a text describes, parsed once."""
     return lgb.Booster(model_str=text)

@@ -20,6 +20,10 @@ _WHY_NOT: Final[Mapping[NoOfferReason, tuple[str, str]]] = {
     "cooldown": ("The member was assigned an offer too lately", "会员近期已分配过权益，处于冷却期"),
     "message_cap": ("The member gets too many messages already", "会员近期收到的消息过多"),
     "cost_cap": ("The offer would cost too large a share of the member's value", "权益成本超出会员价值的允许比例"),
+    "not_moved": (
+        "What works for such members is expected to cost more than it brings with this one",
+        "对此类会员有效的权益，预计在该会员身上得不偿失",
+    ),
     "setup_cost": (
         "What works for such members would not earn back its set-up",
         "对此类会员有效的权益无法收回其启动成本",

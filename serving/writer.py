@@ -112,6 +112,13 @@ _NO_OFFER: Final[Mapping[str, tuple[Bilingual, Bilingual]]] = {
         ("Too dear", "成本超限"),
         ("the offer would cost too large a share of what the member is worth", "权益成本占会员价值的比例过高"),
     ),
+    "not_moved": (
+        ("Would lose money", "预计亏损"),
+        (
+            "what recalls this kind of member is expected to cost more than it brings with this one",
+            "对此类会员有效的权益，预计在该会员身上得不偿失",
+        ),
+    ),
     "setup_cost": (
         ("Set-up too dear", "启动成本过高"),
         ("too few members would get it to earn back its set-up", "可发放会员太少，无法收回启动成本"),

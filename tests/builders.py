@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from features.catalogue import ONLY_FOR_GUARDRAILS
 from features.programme import Programme, load_programme
 from features.sources import load_tables
 from serving.bundle import BetaGeometric, Calibrator, FittedConstants, FittedModel, GammaGamma, ModelBundle, ValueSpread
-from serving.policy_table import Choice, Effect, Estimate, PolicyTable
+from serving.policy_table import Choice, Effect, Estimate, MemberUplift, PolicyTable
 from serving.priors import prior_columns
 from serving.records import DecisionRecord, Reason, decision_table
 from serving.runs import Chunk
@@ -222,6 +222,25 @@ def small_policy(as_of: datetime, *, incentive_id: str = "points_x3") -> PolicyT
         effects=tuple(_effect(segment, incentive_id) for segment in POLICY_SEGMENTS),
         choices={segment: Choice(incentive_id=incentive_id, reason=None) for segment in POLICY_SEGMENTS},
     )
+
+
+def stump(steps_up_above: float, height: float) -> str:
+    """Trees of one feature that say 0 up to a number, and ``height`` above it."""
+    given = np.array([[steps_up_above - 0.5], [steps_up_above + 0.5]] * 20)
+    how = {"num_leaves": 2, "learning_rate": 1.0, "min_data_in_leaf": 1, "min_data_in_bin": 1, "verbosity": -1}
+    settings = {**how, "objective": "regression", "num_threads": 1, "lambda_l2": 0.0}
+    rose = np.where(given[:, 0] > steps_up_above, height, 0.0)
+    return lgb.train(settings, lgb.Dataset(given, rose, params=settings), 1).model_to_string()
+
+
+def subsidised(
+    incentive_id: str, feature: str, above: float, *, segments: Sequence[str] = POLICY_SEGMENTS
+) -> MemberUplift:
+    """An incentive that brings 1 to each member, and costs 2 with those whose feature is above a number."""
+    return MemberUplift(
+        incentive_id=incentive_id, features=(feature,), recall=stump(above, 0.0), recall_weight=1.0,
+        cost=stump(above, 2.0), order_value=dict.fromkeys(segments, 10.0), level=dict.fromkeys(segments, 1.0),
+    )  # fmt: skip
 
 
 def decision(member_id: str = "m001", **changed: Any) -> DecisionRecord:

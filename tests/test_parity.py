@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pandas as pd
 import pytest
-from builders import AS_OF, history_of
+from builders import AS_OF, history_of, subsidised
 
 from features.build import build_features
 from features.sources import load_tables, tables_from_frames
@@ -104,6 +104,29 @@ def test_the_notebooks_model_scores_as_the_batch(published):
     pd.testing.assert_frame_equal(notebook, score(features, published.bundle).set_index("member_id"), check_exact=True)
     batch = pd.DataFrame([record.model_dump() for record in published.records.values()]).set_index("member_id")
     pd.testing.assert_frame_equal(notebook.loc[batch.index, list(SCORES)], batch[list(SCORES)], check_exact=True)
+
+
+def test_members_are_left_out_alike_whether_decided_about_among_all_alone_or_by_their_history(published):
+    programme, as_of = published.programme, published.programme.instant(AS_OF)
+    subsidy = subsidised("points_x3", "order_count_364d", 6.5)
+    policy = published.policy_table.model_copy(update={"member_uplift": (subsidy,)})
+    tables = load_tables(programme, threads=1).tables
+    everybody = decide_members(tables, as_of, published.bundle, policy, programme)
+    left_out = set(everybody.loc[everybody["no_offer_reason"] == "not_moved", "member_id"])
+    assert left_out
+    assert everybody["recommended_incentive"].notna().any()
+    for member in [
+        *sorted(left_out)[:2],
+        everybody.loc[everybody["recommended_incentive"].notna(), "member_id"].iloc[0],
+    ]:
+        request = ScoreRequest.model_validate({"histories": [history_of(member, published.frames)]})
+        history = tables_from_frames(programme, **frames_of(request.histories)).tables
+        among_all = everybody[everybody["member_id"] == member].reset_index(drop=True)
+        for alone in (
+            decide_members(tables, as_of, published.bundle, policy, programme, [member]),
+            decide_members(history, as_of, published.bundle, policy, programme),
+        ):
+            pd.testing.assert_frame_equal(alone, among_all, check_exact=True)
 
 
 def test_the_notebooks_decisions_are_the_batchs(published):

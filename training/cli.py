@@ -195,7 +195,7 @@ def effects(
     programme: ProgrammeOption = PROGRAMME_FILE,
     as_of: AsOfOption = None,
     uplift: Annotated[
-        bool, typer.Option("--uplift", help="Also test whether incentives move some members of a segment more.")
+        bool, typer.Option("--uplift", help="Judge leaving members of a segment out even where `member_uplift` is off.")
     ] = False,
     json: JsonOption = None,
     strict: StrictOption = False,

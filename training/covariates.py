@@ -78,8 +78,8 @@ def _order_history(offers: ir.Table, orders: ir.Table, programme: Programme) -> 
     return aged.group_by("offer_id").agg(**{name: columns[name] for name in AS_FEATURES})
 
 
-@ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, dt.timestamp), dt.timestamp))
-def _timezone(zone, instant):  # type: ignore[no-untyped-def]
+@ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, dt.timestamp), dt.timestamp))  # type: ignore[untyped-decorator]
+def _timezone(zone: str, instant: ir.TimestampValue) -> ir.TimestampValue:  # type: ignore[empty-body]
     """Take an instant to a zone; the database's own."""
 
 

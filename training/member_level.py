@@ -1,25 +1,42 @@
-"""Whether members of a policy segment differ in how much an incentive moves them; if not, the segment level stands."""
+"""Whether members of a policy segment differ in what an incentive brings, and whether leaving some of them out pays.
+
+Where both are shown on members that nothing was learnt from, the policy table gets what decisions need to leave them
+out. Everywhere else the segment level stands.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from features.programme import Programme
+from serving.bundle import Floats
+from serving.policy import Verdict
+from serving.policy_table import MemberUplift, PolicyTable
+from training.covariates import AS_FEATURES
+from training.net_uplift import Compared, compared, foreseen, learn, scores
 from training.offer_log import OfferLog
-from training.prognosis import member_folds
-from training.uplift import qini, uplift_scores
+from training.uplift import qini
 
-FEWEST_OFFERS = 2_000
+OFFER_LOG: Final = "offer log"
+"""The source whose covariates are known of members decided about, too."""
+
+EFFECTIVE: Final[Verdict] = "effective"
+
+FEWEST_OFFERS: Final = 2_000
 """Of either arm: with fewer nothing that differs between members of a segment could be seen."""
 
 
 @dataclass(frozen=True)
 class MemberLevel:
-    """What ranking members within their policy segments adds for one incentive.
+    """What telling members of a policy segment apart adds for one incentive.
+
+    The intervals of all incentives of a source hold at once with the programme's confidence.
 
     Attributes
     ----------
@@ -30,10 +47,17 @@ class MemberLevel:
     treated, control
         Offers.
     qini, qini_low, qini_high
-        Added share recalled, per member, by treating those ranked highest within each segment and not as many by lot;
-        the intervals of all incentives of a source hold at once with the programme's confidence.
-    differs
-        Whether the interval lies above zero.
+        Added net value per member by sending it to those of whom most is expected within each segment and not to as
+        many by lot.
+    gain, gain_low, gain_high
+        Added net value per member of the segments in which it works, by not sending it to those with whom it is
+        expected to lose money.
+    withheld_share
+        Share of these members left out.
+    used
+        Whether decisions leave them out.
+    says
+        What follows.
     """
 
     source: str
@@ -43,51 +67,137 @@ class MemberLevel:
     qini: float
     qini_low: float
     qini_high: float
-    differs: bool
+    gain: float
+    gain_low: float
+    gain_high: float
+    withheld_share: float
+    used: bool
+    says: str
 
-    def __str__(self) -> str:
-        """Say what follows."""
-        if self.differs:
-            return f"{self.incentive_id} moves some members of a segment more than others, by what is known of them"
-        return f"{self.incentive_id}: members of a segment were not shown to differ, so the segment level stands"
+
+@dataclass(frozen=True)
+class _Gain:
+    """What leaving members out brings per member, its standard error, whom it leaves out, and offers to those."""
+
+    value: float
+    se: float
+    share: float
+    treated: int
+    control: int
 
 
-def member_levels(logs: Mapping[str, OfferLog], programme: Programme) -> Iterator[MemberLevel]:
-    """Judge member-level uplift of every incentive with enough offers, on members it was not learnt from.
+def with_member_uplift(
+    table: PolicyTable, logs: Mapping[str, OfferLog], programme: Programme
+) -> tuple[PolicyTable, list[MemberLevel]]:
+    """Judge every incentive that works somewhere and has enough offers; put into the table what earned its place.
 
     Logs without logged or constant odds, or without anything known of members, are left out.
 
     Parameters
     ----------
+    table
+        In which segments which incentive works.
     logs
         Offers with what came of them, by the name of their source.
     programme
-        Its arms, its confidence, and seed and threads of LightGBM.
+        Its arms, its limits, and seed and threads of LightGBM.
     """
-    for source, log in logs.items():
-        if log.covariates and log.evidence in ("randomised", "propensity"):
-            yield from _judged(source, log, programme)
+    judged = [
+        each
+        for source, log in logs.items()
+        if log.covariates and log.evidence in ("randomised", "propensity")
+        for each in _judged(source, log, table, programme)
+    ]
+    earned = tuple(learnt for _, learnt in judged if learnt is not None)
+    return table.model_copy(update={"member_uplift": earned}), [level for level, _ in judged]
 
 
-def _judged(source: str, log: OfferLog, programme: Programme) -> Iterator[MemberLevel]:
-    rules, offers = programme.guardrails, log.offers
-    arms = offers["incentive_id"].to_numpy(dtype=object)
-    sizes = {arm: int((arms == arm).sum()) for arm in (rules.control_id, *(one.id for one in programme.arms))}
-    tested = [arm.id for arm in programme.arms if min(sizes[arm.id], sizes[rules.control_id]) >= FEWEST_OFFERS]
-    strata = pd.factorize(offers["policy_segment"] + member_folds(offers["member_id"]).astype(str))[0]
-    members = pd.factorize(offers["member_id"])[0]
-    for arm in tested:
-        scores, effects = uplift_scores(
-            offers[list(log.covariates)],
-            arms,
-            offers["recall"].to_numpy(np.float64),
-            offers["propensity"].to_numpy(np.float64),
-            treated=arm,
-            control=rules.control_id,
-            members=offers["member_id"],
-            seed=programme.training.seed,
-            threads=programme.training.threads,
+def _judged(
+    source: str, log: OfferLog, table: PolicyTable, programme: Programme
+) -> Iterator[tuple[MemberLevel, MemberUplift | None]]:
+    features = AS_FEATURES if set(AS_FEATURES) <= set(log.covariates) else log.covariates
+    sizes, control = log.offers["incentive_id"].value_counts(), programme.guardrails.control_id
+    works = {
+        arm.id: [one.policy_segment for one in table.effects if (one.incentive_id, one.verdict) == (arm.id, EFFECTIVE)]
+        for arm in programme.arms
+        if min(sizes.get(arm.id, 0), sizes.get(control, 0)) >= FEWEST_OFFERS
+    }
+    tested = {arm: segments for arm, segments in works.items() if segments}
+    if not tested:
+        return
+    foretold = foreseen(log, programme)
+    reach = float(norm.isf((1 - programme.guardrails.confidence) / len(tested) / 2))
+    for arm, segments in tested.items():
+        offers = compared(log, foretold, arm, features, programme)
+        expected = scores(offers, arm, programme)
+        ranked = qini(expected, offers.net_effects, _strata(offers), offers.members)
+        gain = _gain(offers, expected, segments)
+        level = MemberLevel(
+            source=source,
+            incentive_id=arm,
+            treated=int(offers.treated.sum()),
+            control=int((offers.told & ~offers.treated).sum()),
+            qini=ranked.value,
+            qini_low=ranked.value - reach * ranked.se,
+            qini_high=ranked.value + reach * ranked.se,
+            gain=gain.value,
+            gain_low=gain.value - reach * gain.se,
+            gain_high=gain.value + reach * gain.se,
+            withheld_share=gain.share,
+            used=False,
+            says="",
         )
-        worth = qini(scores, effects, strata, members)
-        low, high = worth.interval(1 - (1 - rules.confidence) / len(tested))
-        yield MemberLevel(source, arm, sizes[arm], sizes[rules.control_id], worth.value, low, high, differs=low > 0)
+        refused = _refusal(level, gain, programme)
+        says = f"{arm}: {refused or 'not sent to members with whom it is expected to lose money'}"
+        earned = None if refused else _published(offers, arm, segments, programme)
+        yield replace(level, used=not refused, says=says), earned
+
+
+def _strata(offers: Compared) -> np.ndarray:
+    """Tell apart what is ranked apart: policy segments, and folds, whose scores are of different models."""
+    return np.asarray(pd.factorize(offers.segments + offers.folds.astype(str))[0])
+
+
+def _gain(offers: Compared, expected: Floats, segments: list[str]) -> _Gain:
+    """Judge leaving out those expected to lose money by their own effects; offers of a member count together."""
+    own = offers.segments.isin(segments).to_numpy()
+    left_out = own & (expected < 0)
+    saved = np.where(left_out, -offers.net_effects, 0.0)[own]
+    value = float(saved.mean())
+    moves = np.bincount(offers.members[own], saved - value)
+    return _Gain(
+        value=value,
+        se=float(np.sqrt((moves**2).sum())) / len(saved),
+        share=float(left_out.sum() / own.sum()),
+        treated=int((left_out & offers.treated).sum()),
+        control=int((left_out & offers.told & ~offers.treated).sum()),
+    )
+
+
+def _refusal(level: MemberLevel, gain: _Gain, programme: Programme) -> str:
+    """Say why the segment level stands; nothing where it does not."""
+    rules = programme.guardrails
+    if not level.qini_low > 0:
+        return "members of a segment were not shown to differ in what it brings, so the segment level stands"
+    if gain.treated < rules.min_treated or gain.control < rules.min_control:
+        return "too few offers to members with whom it is expected to lose money, so the segment level stands"
+    if not level.gain_low > 0:
+        return "leaving out those with whom it should lose money was not shown to pay, so the segment level stands"
+    if level.source != OFFER_LOG:
+        return "what a trial table knows of members is not known of those decided about, so the segment level stands"
+    return (
+        ""
+        if rules.member_uplift
+        else "leaving members out would pay; `member_uplift` is off, so the segment level stands"
+    )
+
+
+def _published(offers: Compared, incentive_id: str, segments: list[str], programme: Programme) -> MemberUplift:
+    """Learn from all offers, for the segments in which the incentive works."""
+    everything = np.arange(len(offers.segments))
+    learnt = learn(offers, incentive_id, programme, of=everything, asked=everything)
+    kept = {
+        name: {segment: terms[segment] for segment in segments if segment in terms}
+        for name, terms in (("order_value", learnt.order_value), ("level", learnt.level))
+    }
+    return learnt.model_copy(update=kept)

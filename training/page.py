@@ -31,6 +31,7 @@ MEANINGS = {
     "cooldown": "got an offer lately; its response window must close first",
     "message_cap": "already gets as many messages a week as the programme allows",
     "cost_cap": "the offer would cost too large a share of what the member is worth",
+    "not_moved": "what recalls this kind of member is expected to cost more than it brings with this one",
 }
 """What each reason to send nothing means."""
 

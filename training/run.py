@@ -18,6 +18,7 @@ from features.sources import Loaded
 from serving.bundle_files import save_policy_table
 from serving.jobs import JobResult
 from serving.loading import Pace, Step, as_of_or_next_day, load
+from serving.policy_table import PolicyTable
 from serving.resolve import policy_file
 from training import backtest as backtests
 from training.champions import judge, record_verdict
@@ -28,7 +29,7 @@ from training.fit import train as fit_models
 from training.guard import refuse_leaks
 from training.labels import days_after, known_until, longest_horizon
 from training.ladder import ladder_table
-from training.member_level import member_levels
+from training.member_level import EFFECTIVE, OFFER_LOG, MemberLevel, with_member_uplift
 from training.offer_log import read_offer_log
 from training.profit import profit_table
 from training.sim_blocks import simulate_to
@@ -49,6 +50,7 @@ CHURN_COLUMNS = ["model", "auc", "average_precision", "log_loss", "brier", "ece"
 PROFIT_COLUMNS = ["model", "incentive", "expected_maximum_profit", "targeted_share", "threshold", "profit_at_threshold"]
 LADDER_COLUMNS = ["history_level", "members", "churn_share", "auc", "log_loss", "ece", "total_bias"]
 DAYS_PER_YEAR = 365
+UPLIFT_COLUMNS = ["incentive_id", "qini", "qini_low", "gain", "gain_low", "withheld_share", "used", "says"]
 VALUE_COLUMNS = ["model", "rmse", "tweedie_deviance", "spearman", "normalised_gini", "total_bias"]
 
 
@@ -171,11 +173,18 @@ def effects(
     step: Step,
     loaded: Loaded | None = None,
 ) -> JobResult:
-    """Estimate what each incentive does and write the policy table; with ``uplift`` test whether members differ."""
+    """Estimate what each incentive does and write the policy table.
+
+    Whether members of a segment differ, and leaving some of them out pays, is judged where the programme file says so
+    (`member_uplift`) or with ``uplift``.
+    """
     loaded = loaded or load(programme, step)
     instant = as_of_or_next_day(programme, as_of, loaded.data_until)
     step(f"estimating effects from offers before {programme.local_date(instant)}")
     table = estimate_effects(loaded.tables, programme, instant)
+    levels: list[MemberLevel] = []
+    if uplift or (programme.guardrails.member_uplift and any(one.verdict == EFFECTIVE for one in table.effects)):
+        table, levels = _member_levels(table, loaded, programme, instant, step)
     file = policy_file(programme)
     save_policy_table(table, file)
     record = {
@@ -195,8 +204,11 @@ def effects(
     found: dict[str, Any] = {"effects": estimated, "choices": choices}
     if depths := [asdict(depth) for depth in dose_responses(table, programme)]:
         found["depths"] = shown["depths"] = depths
-    if uplift:
-        found["uplift"] = shown["uplift within policy segments"] = _member_levels(loaded, programme, instant, step)
+    found["uplift"] = [asdict(level) for level in levels]
+    if levels:
+        shown["members within policy segments"] = [
+            {name: value for name, value in asdict(level).items() if name in UPLIFT_COLUMNS} for level in levels
+        ]
     return JobResult(
         {**record, **found},
         shown,
@@ -205,11 +217,13 @@ def effects(
     )
 
 
-def _member_levels(loaded: Loaded, programme: Programme, as_of: datetime, step: Step) -> list[dict[str, Any]]:
-    step("testing whether members of a segment differ in how much incentives move them")
-    logs = {"offer log": read_offer_log(loaded.tables, programme, as_of)}
+def _member_levels(
+    table: PolicyTable, loaded: Loaded, programme: Programme, as_of: datetime, step: Step
+) -> tuple[PolicyTable, list[MemberLevel]]:
+    step("judging whether leaving out members with whom an incentive is expected to lose money pays")
+    logs = {OFFER_LOG: read_offer_log(loaded.tables, programme, as_of)}
     logs |= dict(zip((trials.path for trials in programme.data.trials), read_trials(programme), strict=True))
-    return [{**asdict(judged), "says": str(judged)} for judged in member_levels(logs, programme)]
+    return with_member_uplift(table, logs, programme)
 
 
 def _tune(loaded: Loaded, as_of: datetime, programme: Programme, trials: int, step: Step) -> Tuned:

@@ -47,8 +47,8 @@ def test_a_members_orders_before_the_offer_are_told() -> None:
     ]
     row = known(orders, [("a", "2026-01-01")]).loc["f0"]
     told = {
-        "order_count": 3, "order_count_91d": 2, "order_count_364d": 2, "value_total": 60, "value_364d": 50, "value_per_order": 20,
-        "recency_days": 20, "tenure_days": 365, "gap_days": 172.5, "offers_before": 0,
+        "order_count": 3, "order_count_91d": 2, "order_count_364d": 2, "value_total": 60, "value_364d": 50,
+        "value_per_order": 20, "recency_days": 20, "tenure_days": 365, "gap_days": 172.5, "offers_before": 0,
     }  # fmt: skip
     assert row[list(told)].to_dict() == pytest.approx(told)
     assert row["overdue"] == pytest.approx(20 / 172.5)

@@ -93,7 +93,7 @@ def test_effects_are_written_where_scoring_looks_for_them(programme):
     table = load_policy_table(policy_file(programme))
     assert result.record["version"] == table.version
     assert len(result.record["effects"]) == len(table.effects)
-    assert "uplift" not in result.record
+    assert result.record["uplift"] == []
 
 
 def test_nothing_is_said_of_uplift_within_segments_on_a_handful_of_offers(programme):
