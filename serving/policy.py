@@ -178,7 +178,7 @@ def cheapest_effective(
 
     Where nothing is effective, the best bet is chosen if there is any (:func:`bets_on`). Otherwise the reason is that
     of the incentive nearest to being effective: one not yet known to fail comes before one that does not pay, and that
-    before one that does not work.
+    before one that does not work. Where nothing may be offered at all it is `ineligible`.
     """
     incentives = tuple(incentives)
     ranked = effective_by_cost(effects, incentives)
@@ -191,7 +191,7 @@ def cheapest_effective(
             incentive_id=bets[0].incentive_id, reason=None, why=f"a bet on {bets[0].incentive_id}: {bets[0].why}"
         )
     verdicts = {effect.verdict for effect in effects}
-    reason = next((reason for reason in _REASONS if reason in verdicts), "insufficient_evidence")
+    reason = next((reason for reason in _REASONS if reason in verdicts), "ineligible")
     nearest = sorted((effect for effect in effects if effect.verdict == reason), key=lambda effect: effect.incentive_id)
     why = "; ".join(f"{effect.incentive_id}: {effect.why}" for effect in nearest) or "nothing may be offered here"
     open_questions = nearest if reason == "insufficient_evidence" else []

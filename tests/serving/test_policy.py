@@ -163,7 +163,7 @@ def test_an_incentive_that_left_the_programme_is_not_chosen() -> None:
         ([effect(recall=(0, 0.001)), effect("b", net=(-1, 0.1))], "not_worth_it"),
         ([effect(net=(-1, 0.1)), effect("b", recall=(0.02, 0.02))], "insufficient_evidence"),
         ([effect(n=0), effect("b", evidence="observational")], "observational_only"),
-        ([], "insufficient_evidence"),
+        ([], "ineligible"),
     ],
 )
 def test_where_nothing_is_effective_the_reason_is_that_of_the_incentive_nearest_to_it(
@@ -203,7 +203,8 @@ def test_nothing_is_chosen_whose_bounds_fail_and_nothing_dearer_than_needed(effe
     working = [one for one in effects if bounds_hold(one) and one.verdict != "observational_only"]
     if choice.incentive_id is None:
         assert not working
-        assert choice.reason in ("no_effect", "not_worth_it", "insufficient_evidence", "observational_only")
+        tested = ("no_effect", "not_worth_it", "insufficient_evidence", "observational_only")
+        assert choice.reason in (tested if effects else ("ineligible",))
     else:
         chosen = next(one for one in effects if one.incentive_id == choice.incentive_id)
         assert chosen in working
@@ -287,3 +288,9 @@ def test_where_bets_are_made_the_holdout_is_larger_unless_said_otherwise() -> No
     assert BETTING.holdout_share == 0.2
     assert Guardrails(mode="best_bet", holdout_share=0.1).holdout_share == 0.1
     assert RULES.holdout_share < 0.1
+
+
+def test_where_nothing_may_be_offered_no_test_is_called_for():
+    choice = cheapest_effective([], [], Guardrails())
+    assert (choice.incentive_id, choice.reason, choice.needed_sample) == (None, "ineligible", None)
+    assert choice.why == "nothing may be offered here"
