@@ -95,7 +95,7 @@ def ours(members: int) -> Seconds:
     timed(batch, "load", "read and check tables")
     timed(batch, "spans", "divide members")
     timed(engines, "span_candidates", "features")
-    timed(decisions, "score", "scores")
+    timed(decisions, "score_numbers", "scores")
     timed(decisions, "_reasons", "SHAP and reasons")
     timed(engines, "decide", "decide, with scores and reasons")
     timed(engines, "decision_table", "check decisions")
