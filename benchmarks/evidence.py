@@ -18,6 +18,7 @@ from bets import bets_part
 from doubleml_peer import PYTHON, peer_part
 from hillstrom import hillstrom_part
 from interval_coverage import alike_part, choices_part, confounded_part, nulls_part
+from members import members_part
 from rich.console import Console
 from seeds import ROOT, Part, Record, fingerprint, kept, measure
 
@@ -47,6 +48,10 @@ def parts() -> list[Part]:
         adaptive_part(8_000, 60),
         adaptive_nulls_part(1_500, 400),
         *(bets_part(offers, 60) for offers in (5_000, 20_000, 50_000)),
+        members_part("alike", 200_000, 40),
+        members_part("subsidised", 200_000, 20),
+        members_part("differing", 200_000, 20),
+        members_part("differing", 1_000_000, 5),
         *([peer_part(50_000, 3)] if PYTHON.exists() else []),
         *([hillstrom_part(Path(data) / "hillstrom.parquet")] if data else []),
     ]

@@ -47,3 +47,22 @@ def test_a_programme_that_learns_sends_by_lot_first_and_then_by_what_it_saw(monk
     assert shares.iloc[0].between(0.1, 0.3).all()
     assert shares.iloc[-1][adaptive.DEEPEST] > 0.6
     assert lived.log["propensity"].between(0, 1, inclusive="right").all()
+
+
+def test_members_of_a_segment_differ_only_in_programmes_meant_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    members, logs = map(__import__, ("members", "offer_logs"))
+    rng = np.random.default_rng(3)
+    truth = logs.draw_truth(rng)
+    base = logs.draw_base(rng, truth, 60_000)
+    alike = logs.Base(base.member, base.segment, np.zeros(60_000), np.full(60_000, np.exp(0.5**2 / 2)))
+    spread = {}
+    for kind, drawn in (("alike", alike), ("differing", base)):
+        log, net = members._drawn(rng, truth, drawn, kind)
+        spread[kind] = pd.DataFrame(net).groupby(log.offers["policy_segment"].to_numpy()).std().to_numpy()
+        made = log.offers.groupby("incentive_id")["net"].agg(["mean", "sem"])
+        for number, arm in enumerate(logs.COSTS):
+            error = np.hypot(made.loc[arm, "sem"], made.loc["control", "sem"])
+            assert abs(made.loc[arm, "mean"] - made.loc["control", "mean"] - net[:, number].mean()) < 4 * error
+    assert (spread["alike"] < 1e-9).all()
+    assert spread["differing"].mean() > 0.5
