@@ -195,7 +195,7 @@ def _refusal(level: MemberLevel, gain: _Gain, programme: Programme) -> str:
 def _published(offers: Compared, incentive_id: str, segments: list[str], programme: Programme) -> MemberUplift:
     """Learn from all offers, for the segments in which the incentive works."""
     everything = np.arange(len(offers.segments))
-    learnt = learn(offers, incentive_id, programme, of=everything, asked=everything)
+    learnt, _ = learn(offers, incentive_id, programme, of=everything, asked=everything)
     kept = {
         name: {segment: terms[segment] for segment in segments if segment in terms}
         for name, terms in (("order_value", learnt.order_value), ("level", learnt.level))

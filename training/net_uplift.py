@@ -128,15 +128,14 @@ def scores(offers: Compared, incentive_id: str, programme: Programme) -> Floats:
     for fold in range(FOLDS):
         own, others = np.flatnonzero(offers.folds == fold), np.flatnonzero(offers.folds != fold)
         if len(own):
-            learnt = learn(offers, incentive_id, programme, of=others, asked=own)
-            expected[own] = expected_net(learnt, offers.inputs[own], offers.segments.iloc[own])
+            _, expected[own] = learn(offers, incentive_id, programme, of=others, asked=own)
     return expected
 
 
 def learn(
     offers: Compared, incentive_id: str, programme: Programme, *, of: np.ndarray, asked: np.ndarray
-) -> MemberUplift:
-    """Learn what the incentive brings after cost from some offers, to be asked about others.
+) -> tuple[MemberUplift, Floats]:
+    """Learn what the incentive brings after cost from some offers, and tell what it is expected to bring with others.
 
     Parameters
     ----------
@@ -145,8 +144,8 @@ def learn(
     of
         Places of the offers to learn from.
     asked
-        Places of those it will be asked about. Of these only what was known beforehand is used: their mean is moved to
-        the net effect of their segment, which is that of the offers learnt from.
+        Places of those it is asked about. Of these only what was known beforehand is used: their mean is moved to the
+        net effect of their segment, which is that of the offers learnt from.
     """
     told, treated = of[offers.told[of]], of[offers.treated[of]][:TRAINED_OFFERS]
     moved, weight = _held_back(offers, told, programme)
@@ -165,12 +164,10 @@ def learn(
     )
     values = offers.segments.map(learnt.order_value).to_numpy(np.float64)
     net = pd.Series((offers.recall_effects * values - offers.mean_cost)[of])
-    raw = pd.Series(expected_net(learnt, offers.inputs[asked], offers.segments.iloc[asked]))
-    level = (
-        net.groupby(offers.segments.iloc[of].to_numpy()).mean()
-        - raw.groupby(offers.segments.iloc[asked].to_numpy()).mean()
-    )
-    return learnt.model_copy(update={"level": level.dropna().to_dict()})
+    segments = offers.segments.iloc[asked]
+    raw = pd.Series(expected_net(learnt, offers.inputs[asked], segments), segments.index)
+    level = net.groupby(offers.segments.iloc[of].to_numpy()).mean() - raw.groupby(segments).mean()
+    return learnt.model_copy(update={"level": level.dropna().to_dict()}), (raw + segments.map(level)).to_numpy()
 
 
 def _held_back(offers: Compared, rows: np.ndarray, programme: Programme) -> tuple[lgb.Booster, float]:
