@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test coverage test-full lint format bench-quality bench-automl bench-families tune-defaults bench-demo bench-batch bench-learning bench-evidence bench-planning bench-simulation bench-service check-airflow notebooks docs site constraints clean
+.PHONY: help demo serve test coverage test-full lint format bench-quality bench-automl bench-families tune-defaults bench-demo bench-batch bench-learning bench-evidence bench-planning bench-simulation bench-service check-airflow notebooks docs crm-docs site constraints clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -90,6 +90,10 @@ bench-simulation: $(STAMP)  ## how long a large simulated programme takes; MEMBE
 
 bench-service: $(STAMP)  ## the service beside a bare BentoML echo; SOAK_SECONDS=600 of 64 callers; SMALL=1 in minutes
 	$(BIN)/python benchmarks/service.py
+
+crm-docs: $(STAMP)  ## ask the service what docs/crm.md and docs/crm-calls.md ask, and write its answers into them
+	PYTHONPATH=. $(BIN)/python tests/test_crm_docs.py
+	PYTHONPATH=. $(BIN)/python tests/test_crm_calls.py
 
 notebooks: $(STAMP)  ## run the notebooks and keep their outputs
 	$(BIN)/python tests/test_notebooks.py

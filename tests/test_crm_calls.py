@@ -1,6 +1,6 @@
 """docs/crm-calls.md shows every call as it is answered.
 
-`python tests/test_crm_calls.py` asks them anew and writes the answers into the page.
+`make crm-docs` asks them anew and writes the answers into the page.
 """
 
 from __future__ import annotations

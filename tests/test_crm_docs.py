@@ -1,6 +1,6 @@
 """docs/crm.md says what the contracts say, and its questions are answered as it shows.
 
-`python tests/test_crm_docs.py` asks them anew and writes the answers into the page, for a change of the contracts.
+`make crm-docs` asks them anew and writes the answers into the page, for a change of the contracts.
 """
 
 from __future__ import annotations
