@@ -126,8 +126,8 @@ Beside a bare BentoML `async def` endpoint that is sent, and sends back, the sam
 on the loopback address, one worker each, in one run. Cached: the members were asked about before; uncached: for the
 first time. Eight callers, unless it says otherwise. An answer kept in memory asks whether a pause is on only when
 somebody has written to the database since. A history's milliseconds are those of one caller, over HTTP; somewhat over
-half of them go into the decision. Beside histories, stored decisions are asked for at a quarter of the cached capacity,
-which by now is as many as the bare echo answers at all, and compared with the median alone, which is as small.
+half of them go into the decision. Beside histories, stored decisions arrive at half the
+rate the echo can answer, and are compared with the same arrivals alone: their median, and their slowest hundredth.
 """
 
 SIZES = {
