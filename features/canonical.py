@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -18,8 +18,18 @@ from features.schemas import EVENTS, TYPES, Contract
 
 _LONGEST_ALIAS_CHAIN = 2**20
 
-ROWS_PER_GROUP = 8_192
-"""Of a Parquet file sorted by member: so few that one member's rows are found fast."""
+_FORMAT = "format parquet, parquet_version v2, compression lz4_raw, row_group_size 8192"
+"""Of a file sorted by member: fast to read, and with so few rows in a group that one member's are found fast."""
+
+_WITH_ORIGINS = """(
+    from staged_orders where return_of is null
+    union all by name
+    select s.*, o.ordered_at as origin_at, o.recorded_at as origin_recorded_at,
+        o.net_amount as origin_net_amount, o.margin_amount as origin_margin_amount
+    from returns as s
+    left join (from returned as r anti join aside_orders as a on a.row = r.order_row) as o on o.row = s.row
+)"""
+"""Orders, and what returns have of the order they name, unless that one is set aside."""
 
 
 def stage(
@@ -53,31 +63,18 @@ def stage(
     )
     if contract.name == "orders" and "return_of" in columns:
         _find_returned(con)
-    elif contract.name == "order_lines":
-        _join_orders(con)
     return Staged(con, contract, columns, tuple(read))
 
 
 def _find_returned(con: duckdb.DuckDBPyConnection) -> None:
+    """Take the rows that name an order apart, and find that order; few do, so no other row need be joined."""
+    con.execute("create temp table returns as from staged_orders where return_of is not null")
     con.execute(
         """create temp table returned as
         select s.row, o.row as order_row, o.ordered_at, o.recorded_at, o.net_amount, o.margin_amount
-        from staged_orders as s join staged_orders as o
-            on o.order_id = s.return_of and o.member_id = s.member_id and o.ordered_at <= s.ordered_at
-        where s.return_of is not null"""
+        from returns as s join staged_orders as o
+            on o.order_id = s.return_of and o.member_id = s.member_id and o.ordered_at <= s.ordered_at"""
     )
-
-
-def _join_orders(con: duckdb.DuckDBPyConnection) -> None:
-    """Give every line what it has of its order; nothing where there is no such order."""
-    con.execute(
-        """create temp table joined_order_lines as
-        from staged_order_lines left join (select order_id, member_id, ordered_at, recorded_at from orders)
-            using (order_id)"""
-    )
-    con.execute("drop view staged_order_lines; drop table parsed_order_lines")
-    con.execute("alter table joined_order_lines rename to parsed_order_lines")
-    con.execute("create temp view staged_order_lines as from parsed_order_lines")
 
 
 def _parse(con: duckdb.DuckDBPyConnection, contract: Contract, columns: Mapping[str, Given], raw: Raw) -> int:
@@ -153,82 +150,119 @@ def _given(contract: Contract, raw: Raw, timezone: str) -> dict[str, Given]:
 
 def create_empty(con: duckdb.DuckDBPyConnection, contract: Contract, folder: Path | None) -> None:
     """Create the canonical table of one that is not given, or of which nothing is left."""
-    nulls = (f"cast(null as {TYPES[column.kind]}) as {column.name}" for column in (*contract.columns, *contract.added))
-    _keep(con, contract, f"select {', '.join(nulls)} where false", folder)
+    columns = (*contract.columns, *contract.added)
+    nulls = (f"cast(null as {TYPES[column.kind]}) as {column.name}" for column in columns)
+    values = {column.name: column.name for column in columns}
+    _keep(con, contract, f"select {', '.join(nulls)} where false", values, folder)
 
 
 def create(staged: Staged, programme: Programme, folder: Path | None) -> int:
-    """Create the canonical table of the rows that are not set aside, drop what led there, and count them.
+    """Create the canonical table of the rows that are not set aside, and count them.
 
-    DuckDB holds it, or else it is a Parquet file in a folder, sorted by member.
+    DuckDB holds it, or else it is a view of a Parquet file in a folder, sorted by member. The file has what rows do not
+    tell by themselves, and the view the rest: whatever is sorted and written costs most of the loading.
     """
-    name, contract = staged.name, staged.contract
-    values = {column.name: f"s.{column.name}" for column in contract.columns}
-    if "recorded_at" in values:
-        values["recorded_at"] = f"greatest(s.recorded_at, s.{contract.time})"
-    joins = ""
+    name = staged.name
+    relation, joins = f"staged_{name}", ""
+    kept = {column: f"s.{column}" for column in staged.given}
     if name == "orders":
-        values |= _order_values(staged, programme)
-        if "return_of" in staged.given:
-            joins = """left join (
-                from returned as r anti join aside_orders as a on a.row = r.order_row
-            ) as o on o.row = s.row"""
-    elif name == "contacts":
-        values["consent"] = "coalesce(s.consent, false)"
+        kept |= _order_kept(staged.given, programme)
+        relation = _WITH_ORIGINS if "return_of" in staged.given else relation
     elif name == "order_lines":
-        values |= {column.name: f"s.{column.name}" for column in contract.added}
-    columns = (*contract.columns, *contract.added)
-    select = ", ".join(f"cast({values[column.name]} as {TYPES[column.kind]}) as {column.name}" for column in columns)
-    rows = f"select {select} from staged_{name} as s anti join aside_{name} using (row) {joins}"
-    created = _keep(staged.con, contract, rows, folder)
-    if name != "members":  # whose staged rows tell who is known, set aside or not
-        staged.con.execute(f"drop view staged_{name}; drop table parsed_{name}; drop table if exists returned")
+        kept |= {"member_id": "o.member_id", "ordered_at": "o.ordered_at"}
+        kept["recorded_at"] = "nullif(o.recorded_at, o.ordered_at)"
+        joins = "join orders as o on o.order_id = s.order_id"
+    select = ", ".join(f"{sql} as {column}" for column, sql in kept.items())
+    rows = f"select {select} from {relation} as s anti join aside_{name} using (row) {joins}"
+    created = _keep(staged.con, staged.contract, rows, _values(staged, programme), folder)
     if name == "identities":
         _follow_aliases(staged.con)
     return created
 
 
-def _keep(con: duckdb.DuckDBPyConnection, contract: Contract, rows: str, folder: Path | None) -> int:
+def drop(staged: Staged) -> None:
+    """Drop what led to a canonical table; of members it stays, as it tells who is known, set aside or not."""
+    if staged.name != "members":
+        staged.con.execute(
+            f"""drop view staged_{staged.name}; drop table parsed_{staged.name};
+            drop table if exists returns; drop table if exists returned"""
+        )
+
+
+def _keep(
+    con: duckdb.DuckDBPyConnection, contract: Contract, rows: str, values: Mapping[str, str], folder: Path | None
+) -> int:
+    columns = (*contract.columns, *contract.added)
+    canon = ", ".join(f"cast({values.get(c.name, 'null')} as {TYPES[c.kind]}) as {c.name}" for c in columns)
     if folder is None or contract.name == "identities":  # which nobody but the loader reads
-        created = con.execute(f"create or replace temp table {contract.name} as {rows}").fetchone()
+        created = con.execute(
+            f"create or replace temp table {contract.name} as select {canon} from ({rows})"
+        ).fetchone()
         return created[0] if created else 0
     file = folder / f"{contract.name}.parquet"
     count = write_by_member(con, rows, file)
-    con.execute(f"create or replace temp view {contract.name} as from read_parquet({literal(str(file))})")
+    con.execute(
+        f"create or replace temp view {contract.name} as select {canon} from read_parquet({literal(str(file))})"
+    )
     return count
 
 
 def write_by_member(con: duckdb.DuckDBPyConnection, rows: str, file: Path) -> int:
     """Write the rows of a query to a Parquet file, sorted by member, and count them."""
-    options = f"format parquet, row_group_size {ROWS_PER_GROUP}"
     try:
-        written = con.execute(f"copy (from ({rows}) order by member_id) to {literal(str(file))} ({options})").fetchone()
+        written = con.execute(f"copy (from ({rows}) order by member_id) to {literal(str(file))} ({_FORMAT})").fetchone()
     except duckdb.IOException as error:
         raise OutputError(f"cannot write {file}: {reason(error)}; what was published stands, run again") from error
     return written[0] if written else 0
 
 
-def _order_values(staged: Staged, programme: Programme) -> Mapping[str, str]:
+def _order_kept(given: Collection[str], programme: Programme) -> Mapping[str, str]:
+    """Return what is kept of an order besides what is given: its day and, of a return, what it has of its order."""
+    kept = {"is_return": "s.is_return", "ordered_on": local_date("s.ordered_at", programme.timezone)}
+    if "return_of" in given:
+        kept["origin_at"] = "s.origin_at"
+        if "recorded_at" in given:
+            kept["origin_known_at"] = "greatest(s.origin_recorded_at, s.origin_at)"
+        if "margin_amount" in given:
+            share = "cast(s.net_amount as double) / nullif(s.origin_net_amount, 0)"
+            kept["origin_margin"] = f"cast({share} * s.origin_margin_amount as {TYPES['amount']})"
+    return kept
+
+
+def _values(staged: Staged, programme: Programme) -> Mapping[str, str]:
+    """Return SQL for the columns of a canonical table over what is kept."""
+    contract = staged.contract
+    values = {column.name: column.name if column.name in staged.given else "null" for column in contract.columns}
+    if "recorded_at" in values:
+        values["recorded_at"] = f"greatest({values['recorded_at']}, {values[str(contract.time)]})"
+    if contract.name == "orders":
+        values |= _order_values(staged.given, values["recorded_at"], programme)
+    elif contract.name == "contacts":
+        values["consent"] = "coalesce(consent, false)"
+    elif contract.name == "order_lines":
+        values |= {column.name: column.name for column in contract.added}
+        values["recorded_at"] = "coalesce(recorded_at, ordered_at)"
+    return values
+
+
+def _order_values(given: Collection[str], known_at: str, programme: Programme) -> Mapping[str, str]:
     rate = programme.value.margin_rate
-    margin = (
-        "s.net_amount" if rate is None else f"cast(s.net_amount as decimal(29, 4)) * cast({rate!r} as decimal(9, 8))"
-    )
-    known_at = "greatest(s.recorded_at, s.ordered_at)"
-    ordered_on = local_date("s.ordered_at", programme.timezone)
-    booked, booked_on, booking_known_at = "s.ordered_at", ordered_on, known_at
-    if "return_of" in staged.given:
-        booked = "coalesce(o.ordered_at, s.ordered_at)"
-        booked_on = f"coalesce({local_date('o.ordered_at', programme.timezone)}, {ordered_on})"
-        booking_known_at = f"coalesce(greatest(o.recorded_at, o.ordered_at), {known_at})"
-        share = "cast(s.net_amount as double) / nullif(o.net_amount, 0)"
-        margin = f"coalesce(cast({share} * o.margin_amount as {TYPES['amount']}), {margin})"
+    revenue = "net_amount" if rate is None else f"cast(net_amount as decimal(29, 4)) * cast({rate!r} as decimal(9, 8))"
+    margins = ["margin_amount"] if "margin_amount" in given else []
+    booked = {"booked_at": "ordered_at", "booked_on": "ordered_on", "booking_known_at": known_at}
+    if "return_of" in given:
+        margins += ["origin_margin"] if margins else []
+        booked = {
+            "booked_at": "coalesce(origin_at, ordered_at)",
+            "booked_on": f"if(origin_at is null, ordered_on, {local_date('origin_at', programme.timezone)})",
+            "booking_known_at": f"coalesce({'origin_known_at' if 'recorded_at' in given else 'origin_at'}, {known_at})",
+        }
     return {
-        "discount_amount": "coalesce(s.discount_amount, 0)",
-        "ordered_on": ordered_on,
-        "booked_at": booked,
-        "booked_on": booked_on,
-        "booking_known_at": booking_known_at,
-        "value_amount": f"coalesce(s.margin_amount, {margin})",
+        "discount_amount": "coalesce(discount_amount, 0)" if "discount_amount" in given else "0",
+        "is_return": "is_return",
+        "ordered_on": "ordered_on",
+        "value_amount": f"coalesce({', '.join([*margins, revenue])})",
+        **booked,
     }
 
 

@@ -34,8 +34,10 @@ class Given:
 
     @property
     def text(self) -> str:
-        """The value as text, blank as null."""
-        return f"nullif(trim(cast({self.sql} as varchar)), '')"
+        """The value as text, without spaces around it, blank as null."""
+        text = f"cast({self.sql} as varchar)"
+        # trim looks at every character: where all are of one byte and none is a space there is nothing to find
+        return f"nullif(if(strlen({text}) = length({text}) and not contains({text}, ' '), {text}, trim({text})), '')"
 
     @property
     def is_there(self) -> str:

@@ -53,7 +53,8 @@ class Finding:
 def judge(staged: Staged, broken: Sequence[Rule]) -> list[Finding]:
     """Apply rules to the staged rows and return what was found.
 
-    The rows that must not stay are in the table ``aside_<name>`` afterwards, each with its reasons.
+    The rows that must not stay are in the table ``aside_<name>`` afterwards, each with its reasons; those already there
+    are not looked at.
 
     Raises
     ------
@@ -62,10 +63,11 @@ def judge(staged: Staged, broken: Sequence[Rule]) -> list[Finding]:
     """
     name = staged.name
     bits = " | ".join(f"if({rule.where}, {1 << bit}, 0)" for bit, rule in enumerate(broken))
-    staged.con.execute(f"create temp table aside_{name} (row bigint, reason varchar)")
+    staged.con.execute(f"create temp table if not exists aside_{name} (row bigint, reason varchar)")
     created = staged.con.execute(
-        f"""create temp table broken_{name} as
-        from (select row, cast({bits} as bigint) as bits from staged_{name} as s) where bits <> 0"""
+        f"""create or replace temp table broken_{name} as
+        from (select row, cast({bits} as bigint) as bits from staged_{name} as s anti join aside_{name} using (row))
+        where bits <> 0"""
     ).fetchone()
     if created == (0,):
         return []
@@ -89,6 +91,12 @@ def judge(staged: Staged, broken: Sequence[Rule]) -> list[Finding]:
     if refusals:
         raise InputError("\n  ".join(refusals))
     return findings
+
+
+def left(staged: Staged) -> int:
+    """Count the rows that are not set aside."""
+    rows = staged.con.execute(f"select count(*) from aside_{staged.name}").fetchall()
+    return staged.total - int(rows[0][0])
 
 
 def _set_aside(staged: Staged, broken: Sequence[Rule]) -> None:

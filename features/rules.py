@@ -54,6 +54,12 @@ class Rule:
     fate: Fate
 
 
+NO_ORDER = Rule(
+    "order_id", "is no order", "order_id is not null and order_id not in (select order_id from orders)", "aside"
+)
+"""Of order lines, once those with an order are found: of all rules the dearest, so it is asked only of what is left."""
+
+
 @dataclass(frozen=True)
 class Part:
     """What a table was read from, its given columns, and how many rows it has."""
@@ -190,13 +196,11 @@ _TABLE_RULES: Mapping[str, Callable[[Staged, Programme], Iterator[Rule]]] = {
 
 
 def _reference_rules(name: str, loaded: Collection[str]) -> Iterator[Rule]:
-    if name == "order_lines":
-        yield Rule("order_id", "is no order", "order_id is not null and member_id is null", "aside")
-    elif name == "events" and "orders" in loaded and "members" not in loaded:
+    if name == "events" and "orders" in loaded and "members" not in loaded:
         known = "select member_id from orders"
         problem = "has no order, and there is no members table, so the member is not scored"
         yield Rule("member_id", problem, f"member_id not in ({known})", "keep")
-    elif name not in ("identities", "members") and "members" in loaded:
+    elif name not in ("identities", "members", "order_lines") and "members" in loaded:
         known = "select member_id from staged_members where member_id is not null"
         yield Rule("member_id", "is no member", f"member_id not in ({known})", "aside")
     if name == "members" and "identities" in loaded:

@@ -20,13 +20,13 @@ import ibis.expr.operations as ops
 import pandas as pd
 import pyarrow as pa
 
-from features.canonical import create, create_empty, stage
-from features.checks import Finding, judge, write_aside
+from features.canonical import create, create_empty, drop, stage
+from features.checks import Finding, judge, left, write_aside
 from features.errors import InputError
 from features.programme import Programme
 from features.readers import Raw, read_frame, read_source
 from features.reshaping import reshaped
-from features.rules import Staged, rules
+from features.rules import NO_ORDER, Staged, rules
 from features.schemas import CONTRACTS, Tables
 
 _ORDER = ("identities", "members", "orders", "order_lines", "events", "offers", "contacts")
@@ -226,12 +226,15 @@ def _load(
 
 def _created(staged: Staged, programme: Programme, folder: Path | None) -> list[Finding]:
     """Create the canonical table; it is worth a word when nothing is in it, and for orders the end."""
-    if create(staged, programme, folder):
-        return []
+    created = create(staged, programme, folder)
+    findings = judge(staged, [NO_ORDER]) if created < left(staged) else []
+    drop(staged)
+    if created:
+        return findings
     problem = "has no rows" if staged.total == 0 else f"has no rows left of {staged.total}"
     if staged.name == "orders":
         raise InputError(f"orders {problem}: there is nothing to learn from or to score")
-    return [Finding(staged.name, None, problem, 0, [], set_aside=False)]
+    return [*findings, Finding(staged.name, None, problem, 0, [], set_aside=False)]
 
 
 def _lagging(con: duckdb.DuckDBPyConnection) -> list[Finding]:

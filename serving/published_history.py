@@ -89,8 +89,10 @@ class PublishedHistory:
         published = _published(_home(self.programme))
         asked, seen = pc.field("member_id").isin(sorted(set(member_ids))), set()
         for name, time in _APPEARANCES.items() if published and member_ids else ():
+            file = published[-1] / f"{name}.parquet"
             then = pc.field(time).is_null() | (pc.field(time) < pa.scalar(before, pa.timestamp("us")))
-            rows = pq.read_table(published[-1] / f"{name}.parquet", columns=["member_id"], filters=asked & then)
+            when = asked & then if time in pq.read_schema(file).names else asked
+            rows = pq.read_table(file, columns=["member_id"], filters=when)
             seen.update(rows["member_id"].to_pylist())
         return seen
 
@@ -104,8 +106,12 @@ def _published(home: Path) -> list[Path]:
 
 
 def _read(file: Path, member_ids: Collection[str]) -> pd.DataFrame:
-    given = dict.fromkeys(["member_id", *(column.name for column in CONTRACTS[file.stem].columns)])
-    rows = pq.read_table(file, columns=list(given), filters=pc.field("member_id").isin(sorted(set(member_ids))))
+    schema = CONTRACTS[file.stem].schema.to_pyarrow()
+    names = dict.fromkeys(["member_id", *(column.name for column in CONTRACTS[file.stem].columns)])
+    there = [name for name in names if name in pq.read_schema(file).names]
+    rows = pq.read_table(file, columns=there, filters=pc.field("member_id").isin(sorted(set(member_ids))))
+    none = pa.schema([schema.field(name) for name in names]).empty_table()
+    rows = pa.concat_tables([none, rows], promote_options="default")  # what was not given is there, without values
     frame: pd.DataFrame = rows.cast(pa.schema(map(_in_utc, rows.schema))).to_pandas()
     return frame.drop(columns="member_id") if file.stem == "order_lines" else frame
 
