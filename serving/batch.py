@@ -111,7 +111,7 @@ def score_programme(
     engine
         ``duckdb``, or a Spark master; see :func:`serving.engines.working`.
     scratch
-        Folder that Spark and its workers share; None means one beside the store.
+        Folder that Spark and its workers share, for one of the run's own in it; None means ``var`` of the programme.
     step
         Told what is being done.
 
@@ -155,7 +155,7 @@ def score_programme(
         terms = Terms(when, bundle, policy_table, programme, is_paused(programme), left)
         job = Job(loaded, terms, chunk_rows, engine)
         file = out / f"as_of={job.day.isoformat()}" / "decisions.parquet"
-        shared = scratch or programme.path("var") / f"{programme.output.model}.spark"
+        shared = (scratch or programme.path("var")) / f"{programme.output.model}.spark"
         with (
             closing(open_store(programme)) as store,
             working(engine, loaded.tables, terms, shared, Path(features)) as decide_spans,
@@ -216,8 +216,10 @@ def publish(job: Job, store: Store, run: int, parts: Parts, chunks: list[Chunk],
     publish_history(job.loaded, programme)
     store.publish(run)
     with written(file):
+        unseen_summary = file.with_name("._summary.json")
+        unseen_summary.write_text(summary.model_dump_json(indent=2), encoding="utf-8")
         unseen.replace(file)
-        file.with_name("_summary.json").write_text(summary.model_dump_json(indent=2), encoding="utf-8")
+        unseen_summary.replace(file.with_name("_summary.json"))
     pin(programme, job.day, summary)
     store.finish(run, keep=programme.output.keep_publications)
     parts.remove()

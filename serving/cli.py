@@ -136,12 +136,13 @@ def score(
     ] = None,
     phase: Annotated[
         Literal["test", "burst", "tail"] | None,
-        typer.Option(help="Spend this phase's share of the budget, as [phases] in the programme file says."),
+        typer.Option(help="Spend this phase's share of the budget, as `phases` in the programme file says."),
     ] = None,
     bundle: BundleOption = None,
     engine: Annotated[str, typer.Option(help="duckdb, or a Spark master: local[*], spark://host:7077.")] = "duckdb",
     scratch: Annotated[
-        Path | None, typer.Option(help="Folder that Spark and its workers share; default: beside the store.")
+        Path | None,
+        typer.Option(help="Folder that Spark and its workers share; default: var beside the programme file."),
     ] = None,
     json: JsonOption = None,
     strict: StrictOption = False,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from features.errors import WinbackError
+from features.errors import PassingError, WinbackError
 from serving.loading import Step
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from serving.jobs import JobResult
 
 EXIT_INPUT, EXIT_WARNINGS = 2, 3
+_FAILING_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 
 ProgrammeOption = Annotated[Path, typer.Option("--programme", help="The programme file.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the machine-readable result to this file.")]
@@ -82,10 +86,15 @@ class Report:
         """Show the running step of a long job with its elapsed time, and keep finished steps on screen.
 
         A step told again, with other numbers behind the same words and a colon, stays the same step. It goes to
-        standard error, so that what a command prints can be piped.
+        standard error, so that what a command prints can be piped; where that is a log file, each step and its numbers
+        are a line of their own with the time (UTC), written at once.
         """
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            yield _log
+            return
         columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Progress(*columns, console=Console(stderr=True)) as progress:
+        with Progress(*columns, console=console) as progress:
 
             def step(description: str) -> None:
                 running = progress.tasks[-1] if progress.tasks else None
@@ -107,13 +116,22 @@ def command(json_file: Path | None = None, *, strict: bool = False) -> Iterator[
     try:
         yield report
     except (WinbackError, OSError) as error:
-        exit_code = error.exit_code if isinstance(error, WinbackError) else EXIT_INPUT
+        exit_code = _exit_code(error)
         Console(stderr=True).print(f"[red]error:[/] {_escape(str(error))}", soft_wrap=True)
         failure = {"kind": type(error).__name__, "message": str(error)}
-        _write_json(json_file, {"exit_code": exit_code, "warnings": report.warnings, "error": failure})
+        with suppress(OSError):  # what went wrong is said already
+            _write_json(json_file, {"exit_code": exit_code, "warnings": report.warnings, "error": failure})
         raise typer.Exit(exit_code) from error
     exit_code = EXIT_WARNINGS if strict and report.warnings else 0
-    _write_json(json_file, {"exit_code": exit_code, "warnings": report.warnings, **report.record})
+    try:
+        _write_json(json_file, {"exit_code": exit_code, "warnings": report.warnings, **report.record})
+    except OSError as error:
+        Console(stderr=True).print(
+            f"[red]error:[/] what was asked for is done, but {_escape(str(json_file))} cannot be written: "
+            f"{_escape(str(error))}",
+            soft_wrap=True,
+        )
+        raise typer.Exit(_exit_code(error)) from error
     if exit_code:
         raise typer.Exit(exit_code)
 
@@ -138,6 +156,16 @@ def rows_table(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     return table
+
+
+def _exit_code(error: WinbackError | OSError) -> int:
+    if isinstance(error, WinbackError):
+        return error.exit_code
+    return PassingError.exit_code if error.errno in _FAILING_DISK else EXIT_INPUT
+
+
+def _log(description: str) -> None:
+    print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {description}", file=sys.stderr, flush=True)
 
 
 def _finish(progress: Progress) -> None:

@@ -18,10 +18,16 @@ def only_run(file: Path, what: str) -> Iterator[None]:
     Raises
     ------
     RefusedError
-        If another process holds it.
+        If another process holds it, or the file is somebody else's.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a+", encoding="utf-8") as held:
+    try:
+        opened = file.open("a+", encoding="utf-8")
+    except PermissionError as error:
+        raise RefusedError(
+            f"{what} needs the lock {file}, which another user made; run as that user, or let this one write there"
+        ) from error
+    with opened as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

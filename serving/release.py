@@ -30,8 +30,8 @@ from serving.parts import written
 from serving.store import Store
 
 COLUMNS: Final = ("offer_id", "member_id", "incentive_id", "channel", "expires_on", "language", "text")
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""How cells begin that spreadsheets take for formulas; an apostrophe before them makes them text."""
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How cells begin that spreadsheets take for formulas, full-width signs too; an apostrophe makes them text."""
 
 _ENTRIES_AT_ONCE: Final = 10_000
 

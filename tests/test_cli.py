@@ -1,6 +1,8 @@
 """The command line: exit codes, the JSON file, errors people can act on."""
 
+import errno
 import json
+import re
 from pathlib import Path
 
 import duckdb
@@ -45,11 +47,36 @@ def test_a_missing_programme_file_is_bad_input(name: str, tmp_path: Path) -> Non
         (OutputError("cannot write decisions.parquet"), 5),
         (StoreError("the store is gone"), 5),
         (PermissionError(13, "Permission denied", "/out/decisions"), 2),
+        (OSError(errno.ENOSPC, "No space left on device"), 5),
     ],
 )
 def test_the_exit_code_says_whose_fault_it_is(error: Exception, code: int, tmp_path: Path) -> None:
     assert failing(error, tmp_path / "out.json") == code
     assert json.loads((tmp_path / "out.json").read_text())["exit_code"] == code
+
+
+def test_a_full_disk_keeps_the_json_file_from_nothing_but_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert failing(InputError("orders: bad"), tmp_path / "out.json") == 2
+    assert "orders: bad" in capsys.readouterr().err
+    with pytest.raises(Exception) as caught, command(tmp_path / "out.json"):
+        pass
+    assert caught.value.exit_code == 5  # type: ignore[attr-defined]
+    assert "is done, but" in capsys.readouterr().err
+
+
+def test_a_log_file_has_a_line_with_its_time_for_every_number_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with command() as report, report.progress() as step:
+        step("deciding: 1 of 2, 3 a second, 0:00:01 left")
+        told = capsys.readouterr().err
+        step("deciding: 2 of 2, 3 a second, 0:00:00 left")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ deciding: 1 of 2, 3 a second, 0:00:01 left\n", told)
+    assert "2 of 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("strict", "code"), [(False, 0), (True, 3)])

@@ -1,9 +1,12 @@
 """The weekly job publishes whole or not at all, and again without duplicates."""
 
 import json
-from contextlib import closing
+import shutil
+import sys
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -132,6 +135,22 @@ def test_a_second_run_at_the_same_time_is_refused_and_leaves_the_first_alone(pro
     assert run(programme, tmp_path / "out", step=begin_another).file.exists()
     assert refused
     assert not (tmp_path / "other").exists()
+
+
+def test_what_else_is_in_the_scratch_folder_is_left_alone(programme, tmp_path, monkeypatch):
+    @contextmanager
+    def without_spark(master, tables, terms, scratch):
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise RefusedError(f"no Spark at {master}")
+        yield
+
+    monkeypatch.setitem(sys.modules, "serving.spark", SimpleNamespace(working=without_spark))
+    theirs = tmp_path / "shared" / "theirs.txt"
+    theirs.parent.mkdir()
+    theirs.write_text("precious")
+    with pytest.raises(RefusedError, match="no Spark"):
+        run(programme, tmp_path, engine="local[1]", scratch=theirs.parent)
+    assert theirs.read_text() == "precious"
 
 
 def test_features_that_moved_since_training_are_in_the_summary_and_the_warnings(shop, programme, tmp_path):

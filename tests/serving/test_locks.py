@@ -39,3 +39,12 @@ def test_a_process_that_was_killed_holds_nothing(tmp_path):
         holder.wait()
     with only_run(file, "the run"):
         pass
+
+
+def test_a_lock_of_another_user_is_refused_and_says_whom_to_run_as(tmp_path, monkeypatch):
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "open", denied)
+    with pytest.raises(RefusedError, match="another user made; run as that user"), only_run(tmp_path / "l", "the run"):
+        pass

@@ -112,7 +112,9 @@ def test_offer_ids_are_a_members_and_a_dates(programme):
     assert offer_id(programme, day, "m001") == offer_id(programme, day, "m001") != offer_id(programme, day, "m002")
 
 
-@pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@sum(a1)", "\tx", "\rx"])
+@pytest.mark.parametrize(
+    "value", ["=1+1", "+1", "-1", "@sum(a1)", "\tx", "\rx", "\n=1", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20x"]
+)
 def test_no_cell_is_taken_for_a_formula(value):
     assert safe_cell(value) == f"'{value}"
     assert safe_cell(f"a{value}") == f"a{value}"
