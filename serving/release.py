@@ -67,8 +67,8 @@ def release(
     Raises
     ------
     RefusedError
-        If nothing is published as of that date, an approval is missing, or assignments of other content were written
-        down before.
+        If nothing is published as of that date, an approval is missing, the programme no longer has an incentive that
+        is assigned, or assignments of other content were written down before.
     """
     day = programme.local_date(programme.instant(as_of))
     with only_run(programme.path("var") / f"{programme.output.model}.lock", f"scoring of {programme.name}"):
@@ -76,6 +76,7 @@ def release(
         languages = _languages(programme)
         with closing(open_database(programme)) as database:
             store, ledger = Store(database, owner=owner_of(programme)), Ledger(database, owner=owner_of(programme))
+            _refuse_unknown_incentives(store, programme, day)
             publication_id = store.release(day, needs_approval=programme.output.needs_approval or approved_only)
             step("writing down who was assigned what")
             assigned = _write_down(ledger, store.assigned(publication_id), programme, day)
@@ -95,6 +96,17 @@ def offer_id(programme: Programme, day: date, member_id: str) -> str:
 def safe_cell(value: str) -> str:
     """Return a cell that no spreadsheet takes for a formula."""
     return f"'{value}" if value.startswith(FORMULA) else value
+
+
+def _refuse_unknown_incentives(store: Store, programme: Programme, day: date) -> None:
+    """Refuse, before anything is on record, what could not be named in the list."""
+    standing = store.standing(day)
+    assigned = store.incentives(standing.publication_id) if standing else set()
+    if unknown := assigned - {incentive.id for incentive in programme.incentives}:
+        raise RefusedError(
+            f"the decisions as of {day} assign {', '.join(sorted(unknown))}, which the programme file no longer has; "
+            f"put that back, or run `winback score --as-of {day}` again"
+        )
 
 
 def _write_down(ledger: Ledger, decisions: Iterable[Decision], programme: Programme, day: date) -> int:

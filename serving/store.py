@@ -178,6 +178,12 @@ class Store:
             rows = connection.execute(sa.select(record).where(chosen).order_by(DECISIONS.c.member_id))
             yield from rows.yield_per(_ROWS_READ_AT_ONCE).scalars()
 
+    def incentives(self, publication_id: int) -> set[str]:
+        """Return the ids of the incentives that anybody is assigned."""
+        own = (DECISIONS.c.publication_id == publication_id) & DECISIONS.c.assigned_incentive.is_not(None)
+        with self._database.reading() as connection:
+            return set(connection.execute(sa.select(DECISIONS.c.assigned_incentive).where(own).distinct()).scalars())
+
     def discard(self, publication_id: int) -> None:
         """Remove a staged publication."""
         staged = (PUBLICATIONS.c.id == publication_id) & self._own(STAGED)

@@ -71,6 +71,15 @@ def test_the_list_has_a_row_for_everybody_who_is_sent_something(programme, relea
         assert (row["language"] == "zh") == (int(row["member_id"][1:]) % 2 == 0)
 
 
+def test_an_incentive_that_is_no_longer_described_is_refused_before_anything_is_on_record(programme, tmp_path):
+    before = written_down(programme)
+    without = programme.model_copy(update={"incentives": ()})
+    with pytest.raises(RefusedError, match=r"which the programme file no longer has; put that back"):
+        release(without, AS_OF, tmp_path / "list.csv")
+    assert written_down(programme) == before
+    assert not (tmp_path / "list.csv").exists()
+
+
 def test_every_assignment_is_written_down_with_its_probability_control_too(programme, released):
     decisions = decided(programme)
     assigned = decisions[decisions["assigned_by"].notna()].set_index("member_id")
