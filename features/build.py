@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 
 import ibis
@@ -23,6 +23,8 @@ _DECIMALS = 6
 _RAW = "raw_"
 """Prefix of the raw tables' names in a plan."""
 _CLOCK = "clock"
+_BEGINNING = "MAKE_TIMESTAMP(1, 1, 1, 0, 0, 0.0)", "MAKE_DATE(1, 1, 1)"
+"""How DuckDB's plans tell an as_of of no programme, which stands for all others."""
 
 
 def build_features(
@@ -48,9 +50,11 @@ def build_features(
     """
     backend = tables.orders.get_backend()
     inputs = {f"{_RAW}{name}": str(ibis.to_sql(table)) for name, table in vars(tables).items()}
-    inputs[_CLOCK] = f"SELECT TIMESTAMP '{as_of}' AS instant, DATE '{programme.local_date(as_of)}' AS today"
     given = ", ".join(f"{name} AS ({query})" for name, query in inputs.items())
-    plan = _plan(programme.model_dump_json(), backend.name)
+    plan = _plan(programme.model_dump_json())
+    told = f"TIMESTAMP '{as_of}'", f"DATE '{programme.local_date(as_of)}'"
+    for stand_in, literal in zip(_BEGINNING, told, strict=True):
+        plan = plan.replace(stand_in, literal)
     chosen = "*" if names is None else ", ".join(["member_id", "as_of", *names])
     rows = backend.raw_sql(f"WITH {given} SELECT {chosen} FROM ({plan}) AS features ORDER BY member_id")  # noqa: S608
     return finished(rows.df())
@@ -104,19 +108,25 @@ def _features(tables: Tables, clock: Clock, programme: Programme) -> ir.Table:
 
 
 @lru_cache
-def _plan(programme_json: str, dialect: str) -> str:
-    """Compile the features to SQL over `raw_` tables and a clock that are put in later.
+def _plan(programme_json: str) -> str:
+    """Compile the features to DuckDB's SQL over `raw_` tables that are put in later, as an as_of is.
 
-    Compiling takes far longer than running the plan for one member, so all members and all as_ofs share it.
+    Compiling takes far longer than running the plan for few members, so all members and all as_ofs share it. An as_of
+    read from a table of one row would be joined to every row there is.
     """
-    return str(ibis.to_sql(unbound_plan(Programme.model_validate_json(programme_json)), dialect=dialect))
+    beginning = Clock(ibis.literal(datetime.min, type=CLOCK["instant"]), ibis.literal(date.min, type=CLOCK["today"]))
+    plan = unbound_plan(Programme.model_validate_json(programme_json), beginning)
+    return str(ibis.to_sql(plan, dialect="duckdb"))
 
 
-def unbound_plan(programme: Programme) -> ir.Table:
-    """Return the features over tables named `raw_<table>`, and a table `clock` of one row, that are given later."""
+def unbound_plan(programme: Programme, clock: Clock | None = None) -> ir.Table:
+    """Return the features over tables named `raw_<table>` that are given later.
+
+    So is a table `clock` of one row, unless there is a clock.
+    """
     unbound = {name: ibis.table(contract.schema, name=f"{_RAW}{name}") for name, contract in CONTRACTS.items()}
     tables = Tables(**{field.name: unbound[field.name] for field in fields(Tables)})
-    return _features(tables, Clock.read(ibis.table(CLOCK, name=_CLOCK)), programme)
+    return _features(tables, clock or Clock.read(ibis.table(CLOCK, name=_CLOCK)), programme)
 
 
 def _passes(prepared: PreparedTables, programme: Programme) -> list[tuple[ir.Table, Columns]]:
@@ -131,13 +141,13 @@ def _passes(prepared: PreparedTables, programme: Programme) -> list[tuple[ir.Tab
             | rfm.frequency(orders, order_days)
             | rfm.value(orders, order_days)
             | rfm.net_amount(orders, order_days)
-            | cadence.gaps(orders)
             | cadence.habits(orders)
             | price.discounts(orders)
             | breadth.channels(orders)
             | care.returns(orders),
         ),
         (prepared.members, journey.joining(prepared.members)),
+        (prepared.gaps, cadence.gaps(prepared.gaps)),
         (
             events,
             engagement.visits(events, event_days)

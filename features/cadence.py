@@ -12,16 +12,15 @@ from features.windows import Columns, change, ratio
 _SATURDAY = 5
 
 
-def gaps(orders: ir.Table) -> Columns:
+def gaps(gaps: ir.Table) -> Columns:
     """Count the gaps between order dates; their median, the longest, the first and the last."""
-    gap_days, age_days = orders.gap_days, orders.age_days
-    has_gap = gap_days.notnull()
+    gap_days, age_days = gaps.gap_days, gaps.age_days
     return {
         "gap_count": gap_days.count(),
         "gap_median_days": gap_days.median(),
         "gap_max_days": gap_days.max(),
-        "gap_first_days": gap_days.argmax(age_days, where=has_gap),
-        "gap_last_days": gap_days.argmin(age_days, where=has_gap),
+        "gap_first_days": gap_days.argmax(age_days),
+        "gap_last_days": gap_days.argmin(age_days),
         "_gap_days": gap_days.sum(),
         "_gap_days_squared": (gap_days * gap_days).sum(),
     }

@@ -79,11 +79,6 @@ def _before(groups: Groups, rows: Rows, column: Column, _: Column | None = None)
     return looked_up(column, before)
 
 
-def _first(groups: Groups, rows: Rows, column: Column) -> Column:
-    starts = rows[np.flatnonzero(np.diff(groups.of_row[rows], prepend=-1))]
-    return column.take(starts).take(groups.of_row)
-
-
 def _least_from_here(groups: Groups, rows: Rows, column: Column) -> Column:
     values, there = column.data.copy(), np.zeros(len(rows), dtype=bool)
     least: dict[int, Any] = {}
@@ -98,7 +93,6 @@ def _least_from_here(groups: Groups, rows: Rows, column: Column) -> Column:
 
 WINDOWS: Final[Mapping[type, Callable[..., Column]]] = {
     ops.Lag: _before,
-    ops.First: _first,
     ops.Min: _least_from_here,
 }
 

@@ -58,8 +58,10 @@ class PreparedTables:
     ----------
     orders : ibis.Table
         Orders and returns, with `age_days`, `booked_on` and `booked_age_days` (of the order a return names, once that
-        is known), `first_on` (date of the member's first order) and `gap_days` (days since the order date before;
-        missing for returns, first orders and further orders of a day).
+        is known), and `first_on` (date of the member's first order; where there are but returns, of the first).
+    gaps : ibis.Table
+        Orders that are the first of their day and not the member's first, with `age_days` and `gap_days` since the
+        order date before. In a table of its own, as what is sorted should be narrow.
     order_lines : ibis.Table
         Lines bought, with `age_days`. Lines of negative amount or quantity are returns and left out.
     events : ibis.Table
@@ -73,6 +75,7 @@ class PreparedTables:
     """
 
     orders: ir.Table
+    gaps: ir.Table
     order_lines: ir.Table
     events: ir.Table
     complaints: ir.Table
@@ -103,8 +106,10 @@ def prepare(tables: Tables, clock: Clock, programme: Programme) -> PreparedTable
         Gives the incentive id that stands for control.
     """
     events = _aged(_known(tables.events, "occurred_at", clock), "occurred_at", clock)
+    orders = _known(tables.orders, "ordered_at", clock)
     return PreparedTables(
-        orders=aged_orders(_known(tables.orders, "ordered_at", clock), clock),
+        orders=aged_orders(orders, clock),
+        gaps=_gaps(orders, clock),
         order_lines=_order_lines(_known(tables.order_lines, "ordered_at", clock), clock),
         events=events,
         complaints=_complaints(events, clock),
@@ -144,16 +149,24 @@ def _days_since(time: ir.TimestampValue, clock: Clock) -> ir.FloatingValue:
 
 def aged_orders(orders: ir.Table, clock: Clock) -> ir.Table:
     """Add to known orders and returns the columns features are written on; see :class:`PreparedTables`."""
-    in_time = ibis.window(group_by="member_id", order_by=["is_return", "ordered_on"])
-    since_previous = orders.ordered_on.delta(orders.ordered_on.lag().over(in_time), unit="day")
+    firsts = orders.group_by(first_of="member_id").aggregate(
+        first_on=ibis.coalesce(orders.ordered_on.min(where=~orders.is_return), orders.ordered_on.min())
+    )
+    orders = orders.left_join(firsts, orders.member_id == firsts.first_of)
     booked_on = ibis.ifelse(orders.booking_known_at < clock.instant, orders.booked_on, orders.ordered_on)
     return orders.mutate(
         age_days=clock.today.delta(orders.ordered_on, unit="day"),
         booked_on=booked_on,
         booked_age_days=clock.today.delta(booked_on, unit="day"),
-        first_on=orders.ordered_on.first().over(in_time),
-        gap_days=ibis.ifelse(orders.is_return, None, since_previous.nullif(0)),
     )
+
+
+def _gaps(orders: ir.Table, clock: Clock) -> ir.Table:
+    placed = orders.filter(~orders.is_return).select("member_id", "ordered_on")
+    before = placed.ordered_on.lag().over(ibis.window(group_by="member_id", order_by="ordered_on"))
+    days = placed.mutate(gap_days=placed.ordered_on.delta(before, unit="day"))
+    gaps = days.filter(days.gap_days > 0)
+    return gaps.mutate(age_days=clock.today.delta(gaps.ordered_on, unit="day"))
 
 
 def _order_lines(order_lines: ir.Table, clock: Clock) -> ir.Table:
