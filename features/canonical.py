@@ -225,7 +225,7 @@ def _order_kept(given: Collection[str], programme: Programme) -> Mapping[str, st
             kept["origin_known_at"] = "greatest(s.origin_recorded_at, s.origin_at)"
         if "margin_amount" in given:
             share = "cast(s.net_amount as double) / nullif(s.origin_net_amount, 0)"
-            kept["origin_margin"] = f"cast({share} * s.origin_margin_amount as {TYPES['amount']})"
+            kept["origin_margin"] = f"try_cast({share} * s.origin_margin_amount as {TYPES['amount']})"
     return kept
 
 

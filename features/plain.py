@@ -81,8 +81,7 @@ def _require_plain(contract: Contract, cast: Mapping[str, Column], now: np.datet
             _require(there)
     _require_no_repeats(contract, cast)
     if contract.name == "orders":
-        is_return = cast["is_return"].data
-        _require(~cast["return_of"].there)  # what is returned counts where it was ordered
+        is_return = cast["is_return"].data | cast["return_of"].there
         _require(np.where(is_return, cast["net_amount"].data <= 0, cast["net_amount"].data >= 0))
         _require(is_return | (cast["discount_amount"].data >= 0))
     elif contract.name == "events":
@@ -116,21 +115,47 @@ def _of_orders(orders: Table, tables: Mapping[str, Table], programme: Programme)
     ordered_on = _local_dates(orders["ordered_at"], programme)
     margin = orders["margin_amount"]
     by_rate = _at_rate(orders["net_amount"].data, programme.value.margin_rate)
+    origin = _origins(orders)  # what is returned counts where it was ordered
     return {
         "ordered_on": ordered_on,
-        "booked_at": orders["ordered_at"],
-        "booked_on": ordered_on,
-        "booking_known_at": orders["recorded_at"],
-        "value_amount": Column(np.where(margin.there, margin.data, by_rate)),
+        "booked_at": orders["ordered_at"].take(origin),
+        "booked_on": ordered_on.take(origin),
+        "booking_known_at": orders["recorded_at"].take(origin),
+        "value_amount": Column(np.where(margin.there, margin.data, _margin_share(orders, origin, by_rate))),
         "discount_amount": Column(orders["discount_amount"].data),
-        "is_return": Column(orders["is_return"].data),
+        "is_return": Column(orders["is_return"].data | orders["return_of"].there),
     }
+
+
+def _origins(orders: Table) -> np.ndarray:
+    """Return the row of the earlier order that each return names, of all other rows their own."""
+    own = np.arange(len(orders["order_id"].data))
+    if not orders["return_of"].there.any():
+        return own
+    named = _places(orders, orders["return_of"])
+    times = orders["ordered_at"].data
+    return np.where((named >= 0) & (times[named] <= times), named, own)
+
+
+def _places(orders: Table, order_ids: Column) -> np.ndarray:
+    """Return the rows of orders by their ids, -1 where there is none."""
+    place = {order_id: row for row, order_id in enumerate(orders["order_id"].data.tolist())}
+    return np.array([place.get(order_id, -1) for order_id in order_ids.data.tolist()], dtype=np.intp)
+
+
+def _margin_share(orders: Table, origin: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    """Return what share of an order's margin each return takes back, else another value."""
+    net, margin = orders["net_amount"].data, orders["margin_amount"]
+    shared = (origin != np.arange(len(origin))) & margin.there[origin] & (net[origin] != 0)
+    share = net / UNITS / np.where(shared, net[origin] / UNITS, 1)
+    back = np.where(shared, share * (margin.data[origin] / UNITS), 0)
+    _require(np.abs(back).sum() < _EXACT_UNITS / UNITS)
+    return np.where(shared, _rounded(back), otherwise)
 
 
 def _of_order_lines(lines: Table, tables: Mapping[str, Table], programme: Programme) -> dict[str, Column]:
     orders = tables["orders"]
-    place = {order_id: row for row, order_id in enumerate(orders["order_id"].data.tolist())}
-    rows = np.array([place.get(order_id, -1) for order_id in lines["order_id"].data.tolist()], dtype=np.intp)
+    rows = _places(orders, lines["order_id"])
     _require(rows >= 0)
     return {name: orders[name].take(rows) for name in ("member_id", "ordered_at", "recorded_at")}
 
@@ -178,10 +203,14 @@ def _doubles(values: Sequence[float | None], zone: ZoneInfo) -> Column:
 
 
 def _amounts(values: Sequence[float | None], zone: ZoneInfo) -> Column:
-    """Round to an amount's decimals, halves away from zero as databases do."""
     numbers = _doubles(values, zone)
-    part, whole = np.modf(np.where(numbers.there, numbers.data, 0) * UNITS)
-    return Column((whole + np.sign(part) * (np.abs(part) >= _HALF)).astype(np.int64), numbers.there)
+    return Column(_rounded(np.where(numbers.there, numbers.data, 0)), numbers.there)
+
+
+def _rounded(numbers: np.ndarray) -> np.ndarray:
+    """Round to an amount's decimals, halves away from zero as databases do."""
+    part, whole = np.modf(numbers * UNITS)
+    return np.asarray((whole + np.sign(part) * (np.abs(part) >= _HALF)).astype(np.int64))
 
 
 def _flags(values: Sequence[bool | None], zone: ZoneInfo) -> Column:

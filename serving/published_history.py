@@ -17,12 +17,12 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from features.canonical import write_by_member
 from features.programme import Programme
 from features.schemas import CONTRACTS
 from features.sources import Loaded
+from serving.sorted_file import indexed
 
 _APPEARANCES: Final = {"orders": "ordered_at", "members": "joined_at"}
 """The tables that make members known, and the times from which on they do."""
@@ -87,12 +87,11 @@ class PublishedHistory:
     def seen(self, member_ids: Collection[str], before: datetime) -> set[str]:
         """Return those of the members who had ordered or joined before a naive UTC instant."""
         published = _published(_home(self.programme))
-        asked, seen = pc.field("member_id").isin(sorted(set(member_ids))), set()
-        for name, time in _APPEARANCES.items() if published and member_ids else ():
-            file = published[-1] / f"{name}.parquet"
-            then = pc.field(time).is_null() | (pc.field(time) < pa.scalar(before, pa.timestamp("us")))
-            when = asked & then if time in pq.read_schema(file).names else asked
-            rows = pq.read_table(file, columns=["member_id"], filters=when)
+        seen: set[str] = set()
+        for name, time in _APPEARANCES.items() if published else ():
+            rows = indexed(published[-1] / f"{name}.parquet").rows(member_ids, ("member_id", time))
+            if time in rows.column_names:
+                rows = rows.filter(pc.field(time).is_null() | (pc.field(time) < pa.scalar(before, pa.timestamp("us"))))
             seen.update(rows["member_id"].to_pylist())
         return seen
 
@@ -108,10 +107,9 @@ def _published(home: Path) -> list[Path]:
 def _read(file: Path, member_ids: Collection[str]) -> pd.DataFrame:
     schema = CONTRACTS[file.stem].schema.to_pyarrow()
     names = dict.fromkeys(["member_id", *(column.name for column in CONTRACTS[file.stem].columns)])
-    there = [name for name in names if name in pq.read_schema(file).names]
-    rows = pq.read_table(file, columns=there, filters=pc.field("member_id").isin(sorted(set(member_ids))))
     none = pa.schema([schema.field(name) for name in names]).empty_table()
-    rows = pa.concat_tables([none, rows], promote_options="default")  # what was not given is there, without values
+    # what was not given is there, without values
+    rows = pa.concat_tables([none, indexed(file).rows(member_ids, names)], promote_options="default")
     frame: pd.DataFrame = rows.cast(pa.schema(map(_in_utc, rows.schema))).to_pandas()
     return frame.drop(columns="member_id") if file.stem == "order_lines" else frame
 

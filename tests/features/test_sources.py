@@ -184,18 +184,25 @@ def test_value_is_margin_then_assumed_margin_then_revenue(
     assert rows(loaded, "orders", "value_amount") == [(Decimal(value),) for value in values]
 
 
-@pytest.mark.parametrize(("returned", "value"), [(-100, -30), (-50, -15)])
+@pytest.mark.parametrize(
+    ("bought", "margin", "returned", "value"),
+    [
+        (100, 30, -100, -30),
+        (100, 30, -50, -15),
+        (0.0001, 1e9, -1e9, -1e9),  # the share is no amount, so the return's revenue counts
+    ],
+)
 def test_a_return_without_margin_takes_its_share_of_its_orders_margin(
-    tmp_path: Path, returned: int, value: int
+    tmp_path: Path, bought: float, margin: float, returned: float, value: float
 ) -> None:
     frame = pd.DataFrame(
         {
             "order_id": ["1", "2"], "member_id": ["a", "a"], "ordered_at": ["2026-01-01", "2026-01-05"],
-            "net_amount": [100, returned], "margin_amount": [30, None], "return_of": [None, "1"],
+            "net_amount": [bought, returned], "margin_amount": [margin, None], "return_of": [None, "1"],
         }
     )  # fmt: skip
     loaded = tables_from_frames(programme(tmp_path), orders=frame)
-    assert rows(loaded, "orders", "value_amount") == [(Decimal(30),), (Decimal(value),)]
+    assert rows(loaded, "orders", "value_amount") == [(Decimal(margin),), (Decimal(value),)]
     assert loaded.findings == ()
 
 

@@ -73,6 +73,8 @@ class Drawn:
         })  # fmt: skip
         returns = self.rows(2, lambda n: {
             "order_id": f"{member_id}-r{n}", "ordered_at": self.time(), "net_amount": -self.money(), "is_return": True,
+            "return_of": self.maybe(self.random.choice([f"{member_id}-0", f"{member_id}-3", "another member's"])),
+            "margin_amount": self.maybe(-self.money()),
         })  # fmt: skip
         lines = self.rows(9 if orders else 0, lambda n: {
             "order_id": self.random.choice(orders)["order_id"], "product_id": f"p{n % 4}", "category": self.text(),
@@ -142,7 +144,7 @@ def changed(shop, **columns: Any) -> History:
         {"net_amount": 5.0, "is_return": True},
         {"discount_amount": -1.0},
         {"net_amount": 1e12},
-        {"return_of": "1"},
+        {"return_of": "1", "net_amount": 5.0},
         {"ordered_at": "2199-01-01T00:00:00"},
         {"ordered_at": "2025-01-01T00:00:00+08:00"},
     ],
