@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv as csv_files
+import gzip
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -138,6 +139,28 @@ REFUSED: dict[str, tuple[Mapping[str, Given], list[str]]] = {
     "a row is too short": (
         {"orders": csv(ORDERS) + b"4,a\n"},
         ["orders", "orders.csv", "CSV Error on Line: 5"],
+    ),
+    "a row is too long": ({"orders": csv(ORDERS) + b"4,a,2026-01-04,5,6\n"}, ["CSV Error on Line: 5", "Found: 5"]),
+    "a quotation mark is never closed": (
+        {"orders": csv(ORDERS) + b'4,"a,2026-01-04,5\n'},
+        ["orders.csv", "CSV Error on Line: 5"],
+    ),
+    "a page to log in instead of a file": (
+        {"orders": b"<html><body>Please log in</body></html>\n"},
+        ["no column 'order_id'", "columns there: <html>"],
+    ),
+    "a line of totals ends the file": (
+        {"orders": csv(ORDERS) + b"Total,,,123\n"},
+        ["orders.member_id has no value", "orders.ordered_at has no value", "row 4"],
+    ),
+    "a compressed file is called a CSV file": (
+        {"orders": gzip.compress(csv(ORDERS))},
+        ["orders.csv is not encoded in utf-8"],
+    ),
+    "a file is UTF-16": ({"orders": csv(ORDERS).decode().encode("utf-16")}, ["orders.csv is not encoded in utf-8"]),
+    "a day the calendar lacks": (
+        {"orders": orders(ordered_at=["2026-01-01", "2025-02-30", "2026-01-03"])},
+        ["orders.ordered_at", "is not a date or time", "row 2: '2025-02-30'"],
     ),
     "a column is named twice": (
         {"orders": b"order_id,order_id\n1,2\n"},
