@@ -115,8 +115,10 @@ def _plan(programme_json: str) -> str:
     read from a table of one row would be joined to every row there is.
     """
     beginning = Clock(ibis.literal(datetime.min, type=CLOCK["instant"]), ibis.literal(date.min, type=CLOCK["today"]))
-    plan = unbound_plan(Programme.model_validate_json(programme_json), beginning)
-    return str(ibis.to_sql(plan, dialect="duckdb"))
+    plan = str(ibis.to_sql(unbound_plan(Programme.model_validate_json(programme_json), beginning), dialect="duckdb"))
+    if not all(stand_in in plan for stand_in in _BEGINNING):
+        raise NotImplementedError(f"an as_of is not told as {' and '.join(_BEGINNING)} in DuckDB's plan")
+    return plan
 
 
 def unbound_plan(programme: Programme, clock: Clock | None = None) -> ir.Table:
