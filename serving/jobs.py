@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from serving.loading import Step, as_of_or_next_day, load
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from features.checks import Finding
     from features.programme import Programme
     from serving.phases import PhaseName
@@ -172,6 +174,10 @@ def plan(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         planned.offers.to_csv(out, index=False)
+    return _plan_result(planned, budget, programme.local_date(instant), loaded.findings)
+
+
+def _plan_result(planned: Plan, budget: float, as_of: date, findings: tuple[Finding, ...]) -> JobResult:
     kinds = ["policy_segment", "incentive_id", "channel", "evidence"]
     by_incentive = planned.offers.groupby(kinds, as_index=False).agg(
         members=("member_id", "size"), expected_cost=("expected_cost", "sum")
@@ -190,7 +196,7 @@ def plan(
         "curve": [{"budget": spent, **asdict(outlook)} for spent, outlook in planned.curve],
     }
     record = {
-        "as_of": programme.local_date(instant).isoformat(),
+        "as_of": as_of.isoformat(),
         "full_cost": planned.full_cost,
         "not_earned_back": list(planned.not_earned_back),
         **totals,
@@ -200,7 +206,7 @@ def plan(
         "plan": [{"of the plan": name.replace("_", " "), "value": value} for name, value in totals.items()]
     }
     shown = {**rows, **told} if planned.full_cost else told
-    return JobResult(record, shown, loaded.findings, tuple(plan_warnings(planned, budget)))
+    return JobResult(record, shown, findings, tuple(plan_warnings(planned, budget)))
 
 
 def plan_warnings(planned: Plan, budget: float) -> Iterator[str]:
