@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 _CSV_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 _PARQUET_ENDINGS = (".parquet", ".pq")
 _CSV_NULLS = ("", "NULL", "null", r"\N")
+_BEGINNINGS = {
+    b"\xff\xfe": "it begins as UTF-16 does: set `encoding` to 'utf-16'",
+    b"\xfe\xff": "it begins as UTF-16 does: set `encoding` to 'utf-16'",
+    b"\x1f\x8b": "it is compressed: give it a name that ends in .csv.gz",
+    b"PK": "it is an archive or a workbook: save it as CSV",
+}
+"""What to do about a file that is no CSV in UTF-8, by its first bytes."""
 _ROWS_PER_FETCH = 100_000
 _COUNTED = "row_number() over () - 1"
 
@@ -180,8 +187,10 @@ def _header(file: Path, delimiter: str) -> list[str]:
     try:
         with _open(file, "utf-8-sig") as text:
             names = [name.strip() for name in next(csv.reader(text, delimiter=delimiter), [])]
-    except UnicodeError as error:
-        raise InputError(f"{file} is not encoded in utf-8; set `encoding`, for example 'gbk'") from error
+    except (UnicodeError, csv.Error) as error:
+        with file.open("rb") as raw:
+            advice = _BEGINNINGS.get(raw.read(2), "set `encoding`, for example 'gbk'")
+        raise InputError(f"{file} is not encoded in utf-8; {advice}") from error
     if not names:
         raise InputError(f"{file} is empty: its first line must name the columns")
     if repeated := sorted({name for name in names if names.count(name) > 1}):

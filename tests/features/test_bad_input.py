@@ -7,8 +7,10 @@ import gzip
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pandas as pd
 import pytest
@@ -34,6 +36,13 @@ from features.sources import Loaded, load_tables, tables_from_frames
 
 NOW = datetime(2026, 6, 1)
 Given = Columns | bytes | pd.DataFrame
+
+
+def zipped(content: bytes) -> bytes:
+    with BytesIO() as archive:
+        with ZipFile(archive, "w", ZIP_DEFLATED) as files:
+            files.writestr("xl/worksheets/sheet1.xml", content * 20)
+        return archive.getvalue()
 
 
 def given(folder: Path, tables: Mapping[str, Given], **settings: Mapping[str, Any]) -> Programme:
@@ -155,9 +164,16 @@ REFUSED: dict[str, tuple[Mapping[str, Given], list[str]]] = {
     ),
     "a compressed file is called a CSV file": (
         {"orders": gzip.compress(csv(ORDERS))},
-        ["orders.csv is not encoded in utf-8"],
+        ["orders.csv is not encoded in utf-8; it is compressed: give it a name that ends in .csv.gz"],
     ),
-    "a file is UTF-16": ({"orders": csv(ORDERS).decode().encode("utf-16")}, ["orders.csv is not encoded in utf-8"]),
+    "a workbook is called a CSV file": (
+        {"orders": zipped(csv(ORDERS))},
+        ["orders.csv is not encoded in utf-8; it is an archive or a workbook"],
+    ),
+    "a file is UTF-16": (
+        {"orders": csv(ORDERS).decode().encode("utf-16")},
+        ["orders.csv is not encoded in utf-8; it begins as UTF-16 does: set `encoding` to 'utf-16'"],
+    ),
     "a day the calendar lacks": (
         {"orders": orders(ordered_at=["2026-01-01", "2025-02-30", "2026-01-03"])},
         ["orders.ordered_at", "is not a date or time", "row 2: '2025-02-30'"],
