@@ -96,8 +96,11 @@ class _Compiler:
         return self._known[key]
 
     def _step(self, function: Callable[..., Any], *arguments: Slot) -> Slot:
-        self.steps.append((self._slot(), function, arguments))
-        return self.steps[-1][0]
+        def added() -> Slot:
+            self.steps.append((self._slot(), function, arguments))
+            return self.steps[-1][0]
+
+        return self._once((function, arguments), added)
 
     def _slot(self) -> Slot:
         return len(self.inputs) + len(self.constants) + len(self.steps)
@@ -151,7 +154,7 @@ class _Compiler:
 
     def _groups(self, relation: ops.Aggregate) -> Slot:
         def grouped() -> Slot:
-            return self._step(lambda *keys: Groups.by(keys), *map(self.value, relation.groups.values()))
+            return self._step(Groups.by, *map(self.value, relation.groups.values()))
 
         return self._once((relation, "groups"), grouped)
 
@@ -211,7 +214,7 @@ class _Compiler:
             raise NotImplementedError(f"{type(node.func).__name__} over a window")
         by = [self.value(key) for key in node.group_by]
         order = [self.value(key.arg) for key in node.order_by]
-        groups = self._once((tuple(node.group_by), "window"), lambda: self._step(lambda *k: Groups.by(k), *by))
+        groups = self._once((tuple(node.group_by), "window"), lambda: self._step(Groups.by, *by))
         rows = self._once((groups, tuple(order)), lambda: self._step(in_order, groups, *order))
         return self._step(window, groups, rows, self.value(node.func.arg))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,6 +34,10 @@ class Column:
             return self
         return Column(self.data[rows], self.there[rows] if self.there.ndim else self.there)
 
+    def alike(self) -> bool:
+        """Tell whether all rows have the same value, and have it."""
+        return bool(np.all(self.there) and np.all(self.data == self.data.flat[:1]))
+
     def holds(self) -> Mask:
         """Tell where a condition is true; what is missing is not."""
         return np.asarray(self.data & self.there)
@@ -49,11 +52,13 @@ class Groups:
     first: Rows
 
     @classmethod
-    def by(cls, keys: Sequence[Column]) -> Groups:
+    def by(cls, *keys: Column) -> Groups:
         """Put rows with the same keys together, in the order of the keys; what is missing is alike."""
         codes = np.zeros(keys[0].data.shape, dtype=np.intp)
-        first: Rows = codes[:0]
+        first: Rows = codes[:1]
         for key in keys:
+            if key.alike():
+                continue
             _, own = np.unique(key.data, return_inverse=True)
             own = np.where(key.there, own + 1, 0)
             _, first, codes = np.unique(codes * (own.max(initial=0) + 1) + own, return_index=True, return_inverse=True)

@@ -7,6 +7,7 @@ is in doubles.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final
 
 import ibis.expr.operations as ops
@@ -42,6 +43,7 @@ def single(column: Column) -> Column:
 # Groups
 
 
+@cache
 def counted(conditions: int) -> Callable[..., Mask]:
     """Return what tells which rows count: those where the conditions hold and everything else is there."""
 

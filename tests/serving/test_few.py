@@ -15,6 +15,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from features.arrays import compiled
+from features.build import unbound_plan
 from features.plain import plain_tables
 from features.programme import Programme
 from features.schemas import EVENTS
@@ -170,3 +171,8 @@ def test_an_operation_that_is_not_known_is_refused_as_the_plan_is_made():
     table = ibis.table({"member_id": "string", "amount": "float64"}, name="raw_orders")
     with pytest.raises(NotImplementedError, match="Log10"):
         compiled(table.select(logarithm=table.amount.log10()))
+
+
+def test_a_plan_computes_nothing_twice(shop):
+    steps = [(function, arguments) for _, function, arguments in compiled(unbound_plan(shop.programme)).steps]
+    assert len(set(steps)) == len(steps)
