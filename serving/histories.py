@@ -87,8 +87,11 @@ def given_rows(history: History) -> dict[str, dict[str, list[Any]]]:
 
 
 def _columns(table: str, member_id: str, rows: Sequence[Any]) -> dict[str, list[Any]]:
+    told = type(rows[0]).model_fields if rows else ()
     return {
-        column.name: [getattr(row, column.name, member_id) for row in rows]  # no row names its member
+        column.name: [getattr(row, column.name) for row in rows]
+        if column.name in told
+        else [member_id] * len(rows)  # no row names its member
         for column in CONTRACTS[table].columns
     }
 
