@@ -52,8 +52,11 @@ class Program:
 
     def run(self, tables: Mapping[str, Mapping[str, Column]]) -> dict[str, Column]:
         """Run the plan on tables of columns."""
-        results: dict[Slot, Any] = {slot: tables[table][name] for (table, name), slot in self.inputs.items()}
-        results |= self.constants
+        results: list[Any] = [None] * (len(self.inputs) + len(self.constants) + len(self.steps))
+        for slot, constant in self.constants.items():
+            results[slot] = constant
+        for (table, name), slot in self.inputs.items():
+            results[slot] = tables[table][name]
         with np.errstate(divide="ignore", invalid="ignore"):  # what is missing is divided, too
             for result, function, arguments in self.steps:
                 results[result] = function(*[results[slot] for slot in arguments])

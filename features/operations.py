@@ -13,7 +13,7 @@ from typing import Any, Final
 import ibis.expr.operations as ops
 import numpy as np
 
-from features.columns import NEVER, UNITS, Column, Groups, Mask, Rows, looked_up
+from features.columns import ALWAYS, NEVER, UNITS, Column, Groups, Mask, Match, Rows, looked_up
 
 _THURSDAY: Final = 3
 """Weekday of the first day of time, Monday being 0."""
@@ -48,12 +48,12 @@ def counted(conditions: int) -> Callable[..., Mask]:
     """Return what tells which rows count: those where the conditions hold and everything else is there."""
 
     def rows(groups: Groups, *given: Column) -> Mask:
-        counted = np.ones(len(groups.of_row), dtype=bool)
-        for condition in given[:conditions]:
-            counted &= condition.holds()
-        for told in given[conditions:]:
-            counted &= told.there
-        return counted
+        masks = [condition.holds() for condition in given[:conditions]]
+        masks += [told.there for told in given[conditions:] if told.there is not ALWAYS]
+        counted = masks[0] if masks else ALWAYS
+        for mask in masks[1:]:
+            counted = counted & mask
+        return counted if counted.ndim else np.broadcast_to(counted, groups.of_row.shape)
 
     return rows
 
@@ -62,8 +62,8 @@ REDUCTIONS: Final[Mapping[type, Callable[..., Column]]] = {
     ops.CountStar: lambda groups, rows: groups.counts(rows),
     ops.Count: lambda groups, rows, _: groups.counts(rows),
     ops.Sum: lambda groups, rows, added: groups.total(added, rows),
-    ops.Min: lambda groups, rows, told: groups.least(told, told, rows),
-    ops.Max: lambda groups, rows, told: groups.least(told, told, rows, last=True),
+    ops.Min: lambda groups, rows, told: groups.extreme(told, rows),
+    ops.Max: lambda groups, rows, told: groups.extreme(told, rows, last=True),
     ops.ArgMin: lambda groups, rows, told, by: groups.least(told, by, rows),
     ops.ArgMax: lambda groups, rows, told, by: groups.least(told, by, rows, last=True),
     ops.Median: lambda groups, rows, told: groups.median(told, rows),
@@ -78,7 +78,7 @@ def _before(groups: Groups, rows: Rows, column: Column, _: Column | None = None)
     before = np.full(len(rows), -1)
     same = groups.of_row[rows[1:]] == groups.of_row[rows[:-1]]
     before[rows[1:][same]] = rows[:-1][same]
-    return looked_up(column, before)
+    return looked_up(column, Match.of(before))
 
 
 def _least_from_here(groups: Groups, rows: Rows, column: Column) -> Column:
@@ -105,29 +105,34 @@ WINDOWS: Final[Mapping[type, Callable[..., Column]]] = {
 def _with_missing(function: Callable[..., Any]) -> Callable[..., Column]:
     """Let a function of values tell nothing where a value is missing."""
 
-    def of_columns(*columns: Column) -> Column:
-        there = columns[0].there
-        for column in columns[1:]:
+    def of_columns(first: Column, *others: Column) -> Column:
+        there = first.there
+        for column in others:
             there = there & column.there
-        return Column(np.asarray(function(*(column.data for column in columns))), there)
+        return Column(np.asarray(function(first.data, *[column.data for column in others])), there)
 
     return of_columns
 
 
 def _both(ours: Column, theirs: Column) -> Column:
+    if ours.there is ALWAYS and theirs.there is ALWAYS:
+        return Column(ours.data & theirs.data)
     no = (ours.there & ~ours.data) | (theirs.there & ~theirs.data)
     return Column(ours.data & theirs.data & ~no, (ours.there & theirs.there) | no)
 
 
 def _any(ours: Column, theirs: Column) -> Column:
+    if ours.there is ALWAYS and theirs.there is ALWAYS:
+        return Column(ours.data | theirs.data)
     yes = ours.holds() | theirs.holds()
     return Column(yes, (ours.there & theirs.there) | yes)
 
 
 def _first_there(ours: Column, theirs: Column) -> Column:
-    if ours.there.all():
-        return ours
-    return Column(np.where(ours.there, ours.data, theirs.data), ours.there | theirs.there)
+    if ours.there is ALWAYS or ours.there.all():
+        return Column(ours.data)
+    there = ALWAYS if theirs.there is ALWAYS else ours.there | theirs.there
+    return Column(np.where(ours.there, ours.data, theirs.data), there)
 
 
 def _chosen(condition: Column, then: Column, otherwise: Column) -> Column:
@@ -137,7 +142,9 @@ def _chosen(condition: Column, then: Column, otherwise: Column) -> Column:
         return Column(otherwise.data, otherwise.there & ~holds)
     if otherwise.there is NEVER:
         return Column(then.data, then.there & holds)
-    return Column(np.where(holds, then.data, otherwise.data), np.where(holds, then.there, otherwise.there))
+    both = then.there is ALWAYS and otherwise.there is ALWAYS
+    there = ALWAYS if both else np.where(holds, then.there, otherwise.there)
+    return Column(np.where(holds, then.data, otherwise.data), there)
 
 
 def _is_there(column: Column) -> Column:

@@ -7,14 +7,14 @@ not, and what these lines are not sure of, is left to the rules: they alone say 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from features.columns import UNITS, Column
+from features.columns import ALWAYS, UNITS, Column
 from features.programme import Programme
 from features.schemas import CONTRACTS, EVENTS, Contract, Kind
 
@@ -25,6 +25,9 @@ Given = Mapping[str, Mapping[str, Sequence[Any]]]
 _EXACT_UNITS: Final = 2**53 // 1_000
 """Doubles count a thousand times so far without a gap, and features multiply amounts by the days of a year at most."""
 _MARGIN_DECIMALS: Final = 8
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_DAY: Final = _EPOCH.toordinal()
+_MICROSECOND: Final = timedelta(microseconds=1)
 _HALF: Final = 0.5
 _TEXTS: Final[frozenset[Kind]] = frozenset({"id", "text", "event", "code"})
 
@@ -66,15 +69,20 @@ def _tables(given: Given, programme: Programme, now: datetime) -> dict[str, Tabl
 
 def _cast(contract: Contract, given: Mapping[str, Sequence[Any]], zone: ZoneInfo) -> dict[str, Column]:
     rows = max((len(values) for values in given.values()), default=0)
-    nothing = [None] * rows
-    return {column.name: _CASTS[column.kind](given.get(column.name, nothing), zone) for column in contract.columns}
+    return {one.name: _cast_values(given.get(one.name, ()), one.kind, rows, zone) for one in contract.columns}
+
+
+def _cast_values(values: Sequence[Any], kind: Kind, rows: int, zone: ZoneInfo) -> Column:
+    if values.count(None) == len(values):
+        return Column(np.zeros(rows, _TYPES[kind]), np.zeros(rows, dtype=bool) if rows else ALWAYS)
+    return _CASTS[kind](values, zone)
 
 
 def _require_plain(contract: Contract, cast: Mapping[str, Column], now: np.datetime64) -> None:
     for column in contract.columns:
         values, there = cast[column.name].data, cast[column.name].there
         if column.kind == "instant":
-            _require(values[there] <= now)
+            _require(~there | (values <= now))
         elif column.kind == "amount":
             _require(np.abs(values).sum() < _EXACT_UNITS)
         if column.required:
@@ -91,17 +99,18 @@ def _require_plain(contract: Contract, cast: Mapping[str, Column], now: np.datet
         _require(~propensity.there | ((propensity.data > 0) & (propensity.data <= 1)))
 
 
-def _require(holds: Any) -> None:
-    if not np.all(holds):
+def _require(holds: np.ndarray) -> None:
+    if not holds.all():
         raise _NotPlainError
 
 
 def _require_no_repeats(contract: Contract, cast: Mapping[str, Column]) -> None:
     keys = [cast[name] for name in contract.key]
     needed = [cast[name].there for name in contract.key if name != contract.time]
-    known = np.logical_and.reduce(needed)
+    known = np.logical_and.reduce([np.broadcast_to(there, keys[0].data.shape) for there in needed])
     rows = list(zip(*(key.data[known].tolist() for key in keys), strict=True))
-    _require(len(set(rows)) == len(rows))
+    if len(set(rows)) < len(rows):
+        raise _NotPlainError
 
 
 # Columns that a canonical table has on top
@@ -146,7 +155,7 @@ def _places(orders: Table, order_ids: Column) -> np.ndarray:
 def _margin_share(orders: Table, origin: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
     """Return what share of an order's margin each return takes back, else another value."""
     net, margin = orders["net_amount"].data, orders["margin_amount"]
-    shared = (origin != np.arange(len(origin))) & margin.there[origin] & (net[origin] != 0)
+    shared = (origin != np.arange(len(origin))) & margin.take(origin).there & (net[origin] != 0)
     share = net / UNITS / np.where(shared, net[origin] / UNITS, 1)
     back = np.where(shared, share * (margin.data[origin] / UNITS), 0)
     _require(np.abs(back).sum() < _EXACT_UNITS / UNITS)
@@ -175,8 +184,8 @@ def _later(ours: Column, theirs: Column) -> Column:
 def _local_dates(instants: Column, programme: Programme) -> Column:
     if programme.timezone == "UTC":
         return Column(instants.data.astype("datetime64[D]"))
-    days = [programme.local_date(instant) for instant in instants.data.tolist()]
-    return Column(np.array(days, dtype="datetime64[D]"))
+    days = [programme.local_date(instant).toordinal() - _FIRST_DAY for instant in instants.data.tolist()]
+    return Column(np.array(days, dtype=np.int64).view("datetime64[D]"))
 
 
 def _at_rate(units: np.ndarray, rate: float | None) -> np.ndarray:
@@ -194,12 +203,12 @@ def _at_rate(units: np.ndarray, rate: float | None) -> np.ndarray:
 
 def _texts(values: Sequence[str | None], zone: ZoneInfo) -> Column:
     texts = np.array([value.strip(" ") if value else "" for value in values], dtype=np.str_)
-    return Column(texts, texts != "")
+    return Column.where(texts, texts != "")
 
 
 def _doubles(values: Sequence[float | None], zone: ZoneInfo) -> Column:
     numbers = np.array(values, dtype=np.float64)
-    return Column(numbers, ~np.isnan(numbers))
+    return Column.where(numbers, ~np.isnan(numbers))
 
 
 def _amounts(values: Sequence[float | None], zone: ZoneInfo) -> Column:
@@ -214,24 +223,36 @@ def _rounded(numbers: np.ndarray) -> np.ndarray:
 
 
 def _flags(values: Sequence[bool | None], zone: ZoneInfo) -> Column:
-    there = np.array([value is not None for value in values], dtype=bool)
-    return Column(np.array([value is True for value in values], dtype=bool), there)
+    return Column.where(np.array([value is True for value in values], dtype=bool), _are_there(values))
 
 
 def _instants(values: Sequence[datetime | None], zone: ZoneInfo) -> Column:
     given = [value for value in values if value is not None]
     aware = [value.tzinfo is not None for value in given]
-    _require(aware == aware[:1] * len(aware))
+    if aware != aware[:1] * len(aware):
+        raise _NotPlainError
     if not all(aware) and zone.key != "UTC":
         local = [value.replace(tzinfo=zone) for value in given]
-        _require([value.utcoffset() == value.replace(fold=1).utcoffset() for value in local])
+        if any(value.utcoffset() != value.replace(fold=1).utcoffset() for value in local):
+            raise _NotPlainError
         given = local
     elif not all(aware):
         given = [value.replace(tzinfo=UTC) for value in given]
-    there = np.array([value is not None for value in values], dtype=bool)
+    there = _are_there(values)
     instants = np.zeros(len(values), dtype="datetime64[us]")
-    instants[there] = np.array([value.astimezone(UTC).replace(tzinfo=None) for value in given], dtype="datetime64[us]")
-    return Column(instants, there)
+    instants[there] = np.array([_microseconds(value) for value in given], dtype=np.int64).view("datetime64[us]")
+    return Column.where(instants, there)
+
+
+def _microseconds(instant: datetime) -> int:
+    """Return the time since the beginning of 1970, to the last digit; the difference of two zones counts."""
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def _are_there(values: Sequence[Any]) -> np.ndarray:
+    return np.array([value is not None for value in values], dtype=bool)
 
 
 _CASTS: Final[Mapping[Kind, Callable[[Sequence[Any], ZoneInfo], Column]]] = {
@@ -241,4 +262,12 @@ _CASTS: Final[Mapping[Kind, Callable[[Sequence[Any], ZoneInfo], Column]]] = {
     "whole": _doubles,
     "instant": _instants,
     "flag": _flags,
+}
+_TYPES: Final[Mapping[Kind, str]] = {
+    **dict.fromkeys(_TEXTS, "U1"),
+    "amount": "int64",
+    "number": "float64",
+    "whole": "float64",
+    "instant": "datetime64[us]",
+    "flag": "bool",
 }

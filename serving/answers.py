@@ -12,6 +12,7 @@ from features.programme import Programme
 from serving.alerts import Alerts
 from serving.approvals import Approvals
 from serving.board import Board
+from serving.bundle import ModelBundle
 from serving.consent import require_stated
 from serving.contracts import (
     ExplainAnswer,
@@ -38,6 +39,7 @@ from serving.known import Known, decide_known
 from serving.ledger import Ledger
 from serving.lookup import Asked, Lookup, NotReadyError, Provenance, in_order, iso, utc_now
 from serving.pause import Switch, withheld
+from serving.policy_table import PolicyTable
 from serving.publications import Publication
 from serving.records import DecisionRecord
 from serving.resolve import resolve_bundle, resolve_policy_table
@@ -220,7 +222,11 @@ def open_answers(programme: Programme, bundle_folder: Path | None = None) -> Ans
     check_personas(programme)
     if programme.data.contacts is None:
         require_stated(programme)
-    bundle, policy_table = resolve_bundle(programme, bundle_folder), resolve_policy_table(programme)
+    return answers_of(programme, resolve_bundle(programme, bundle_folder), resolve_policy_table(programme))
+
+
+def answers_of(programme: Programme, bundle: ModelBundle, policy_table: PolicyTable | None) -> Answers:
+    """Open the programme's store, and return what answers from it and from these parts."""
     database, owner = open_database(programme), owner_of(programme)
     return Answers(
         programme=programme,

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.answers import Answers
 from serving.database import StoreError
-from serving.failures import BODY_SECONDS, MAX_BODY_BYTES, failure
+from serving.failures import BODY_SECONDS, MAX_BODY_BYTES, failure, fault
 from serving.gate import DeniedError, Gate, Needs
 from serving.keys import KeyRing, KeyStore
 from serving.logs import RequestLog, open_request_log
@@ -143,7 +143,7 @@ def _fault(request_id: str, error: Exception) -> JSONResponse:
     if isinstance(error, HTTPException):  # of a body that was given up before it came to a route
         return failure(request_id, error.status_code, str(error.detail))
     _log.error("request %s failed", request_id, exc_info=error)
-    return failure(request_id, 500, "something went wrong on our side; report it with the request_id")
+    return fault(request_id)
 
 
 def _bounded(receive: Receive) -> Receive:

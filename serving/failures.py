@@ -47,6 +47,11 @@ def failure(
     return JSONResponse(ErrorAnswer(error=body).model_dump(), status_code=status, headers=headers)
 
 
+def fault(request_id: str) -> JSONResponse:
+    """Return the answer to a call that failed by our fault; the log says how."""
+    return failure(request_id, 500, "something went wrong on our side; report it with the request_id")
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe statuses for OpenAPI."""
     return {status: {"description": MEANINGS[status], "model": ErrorAnswer} for status in statuses}

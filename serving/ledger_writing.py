@@ -95,13 +95,18 @@ def watch(lookup: Lookup, member_ids: Collection[str]) -> list[Alert] | None:
 
 def catch_up(lookup: Lookup) -> None:
     """Bring the risks of members up to date about whom something was received since they were computed."""
+    watch(lookup, behind(lookup))
+
+
+def behind(lookup: Lookup) -> list[str]:
+    """Return members about whom something was received since their risks were computed, so many as fit one call."""
     publication = lookup.store.current()
     if publication is None:
-        return
+        return []
     received = lookup.ledger.received(lookup.changed_since(publication))
     computed = lookup.alerts.computed(received)
     behind = (name for name, at in received.items() if name not in computed or computed[name] <= at)
-    watch(lookup, list(islice(behind, CAUGHT_UP_AT_ONCE)))
+    return list(islice(behind, CAUGHT_UP_AT_ONCE))
 
 
 Item = Entry | tuple[str, ItemError]

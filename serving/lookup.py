@@ -38,6 +38,10 @@ class NotReadyError(WinbackError):
     """There is nothing to answer from yet."""
 
 
+class ElsewhereError(Exception):
+    """What is asked has to be computed, which is not done here."""
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where a result comes from, as of when (ISO date or time), and when it was computed (ISO time)."""
@@ -73,6 +77,8 @@ class Lookup:
     switch: Switch
     board: Board
     approvals: Approvals
+    computes: bool = True
+    """Whether what is not published may be computed here; if not, asking for it ends in an :class:`ElsewhereError`."""
 
     def published(self, member_ids: Collection[str]) -> tuple[Publication, dict[str, DecisionRecord]]:
         """Return the current publication and its decisions of these members.
@@ -95,6 +101,7 @@ class Lookup:
         """Return what is known of members before an instant, what came in since the publication included."""
         if not member_ids:
             return Known()
+        self._require_computing()
         return Recomputer(self.programme, PublishedHistory(self.programme), self.ledger).known(member_ids, as_of)
 
     def undecided(self, member_ids: Collection[str], publication: Publication) -> dict[str, ItemError]:
@@ -108,9 +115,14 @@ class Lookup:
 
     def sent(self, request: MembersRequest, when: datetime) -> Known:
         """Return what a call tells of members, by their rows or their features."""
+        self._require_computing()
         if request.histories is not None:
             return from_histories(list(_distinct(request.histories).values()), when, self.programme)
         return from_features(_distinct(request.features or ()).values(), when, self.programme)
+
+    def _require_computing(self) -> None:
+        if not self.computes:
+            raise ElsewhereError
 
     def as_of(self, asked: str | None) -> datetime:
         """Return the instant asked for, else that of the publication, else now."""

@@ -47,6 +47,21 @@ class Sources:
     keys: KeyStore | None
 
 
+def try_out(answers: Answers) -> None:
+    """Decide about a made-up member, as the first request would, which also gets everything ready for it.
+
+    Raises
+    ------
+    Exception
+        If that cannot be done.
+    """
+    now = datetime.now(UTC).replace(tzinfo=None)
+    order = {"order_id": "1", "ordered_at": (now - timedelta(days=1)).isoformat(), "net_amount": 1.0}
+    history = History.model_validate({"member_id": "nobody", "orders": [order]})
+    known = from_histories([history], now, answers.programme)
+    decide_known(known, answers.bundle, answers.policy_table, answers.programme, None)
+
+
 class Reloader:
     """Looks every second whether there is something new to serve; for models a server has, less often.
 
@@ -56,11 +71,14 @@ class Reloader:
         The application's: its ``answers``, ``surroundings`` and ``answer_cache`` are renewed.
     sources
         Where to look.
+    tried
+        Raises an exception where answers cannot be given.
     """
 
-    def __init__(self, state: State, sources: Sources) -> None:
+    def __init__(self, state: State, sources: Sources, tried: Callable[[Answers], None] = try_out) -> None:
         self._state = state
         self._sources = sources
+        self._tried = tried
         self._seen: dict[What, Stamp | None] = {
             "model": self._bundle_stamp(),
             "policy": policy_stamp(sources.programme),
@@ -124,7 +142,7 @@ class Reloader:
             before: Answers = self._state.answers
             if _version(new) != _version(getattr(before, field)):
                 answers = replace(before, **{field: new})
-                try_out(answers)
+                self._tried(answers)
                 self._state.answers = answers
                 self._tell(what, answers)
             self._accept(what)
@@ -170,21 +188,6 @@ class Reloader:
 
     def _bundle_stamp(self) -> Stamp:
         return bundle_stamp(self._sources.programme, self._sources.bundle_folder)
-
-
-def try_out(answers: Answers) -> None:
-    """Decide about a made-up member, as the first request would, which also gets everything ready for it.
-
-    Raises
-    ------
-    Exception
-        If that cannot be done.
-    """
-    now = datetime.now(UTC).replace(tzinfo=None)
-    order = {"order_id": "1", "ordered_at": (now - timedelta(days=1)).isoformat(), "net_amount": 1.0}
-    history = History.model_validate({"member_id": "nobody", "orders": [order]})
-    known = from_histories([history], now, answers.programme)
-    decide_known(known, answers.bundle, answers.policy_table, answers.programme, None)
 
 
 def _version(part: Any) -> str | None:

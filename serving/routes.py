@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Callable, Collection
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from fastapi import FastAPI, Query, Request
 
@@ -37,9 +38,12 @@ from serving.ledger_contracts import (
     OutcomesRequest,
     WrittenItem,
 )
-from serving.ledger_writing import catch_up, watch, write_activity, write_offers, write_outcomes
+from serving.ledger_writing import behind, watch, write_activity, write_offers, write_outcomes
 from serving.lookup import iso, utc_now
 from serving.metrics import Tally
+
+if TYPE_CHECKING:
+    from serving.computing import ComputingProcess
 
 T = TypeVar("T")
 
@@ -50,8 +54,8 @@ ASKED: Final = (401, 403, 429, 500, 503)
 _POSTED: Final = (400, 408, 413, 415, 422, *ASKED)
 
 
-def add_member_routes(app: FastAPI, readers: ThreadPoolExecutor, computers: ThreadPoolExecutor) -> None:
-    """Add what is asked about members: the published is read, the rest computed, each in its own pool."""
+def add_member_routes(app: FastAPI, readers: Executor, computers: Executor) -> None:
+    """Add what is asked about members: the published is read, the rest computed, each where it is said."""
 
     @app.post("/v1/score", responses=documented(*_POSTED, 409), openapi_extra=needs("score"))
     async def score(body: ScoreRequest, request: Request) -> ScoreAnswer:
@@ -77,7 +81,7 @@ def add_member_routes(app: FastAPI, readers: ThreadPoolExecutor, computers: Thre
         return await run(computers, lambda: answers.explain(body, request_id=request_id(request)))
 
 
-def add_policy_routes(app: FastAPI, readers: ThreadPoolExecutor) -> None:
+def add_policy_routes(app: FastAPI, readers: Executor) -> None:
     """Add what is asked about the model and the policy."""
 
     @app.get("/v1/model", responses=documented(*ASKED), openapi_extra=needs("score"))
@@ -93,7 +97,7 @@ def add_policy_routes(app: FastAPI, readers: ThreadPoolExecutor) -> None:
         return await run(readers, lambda: answers.segments(request_id=request_id(request)))
 
 
-def add_ledger_routes(app: FastAPI, writers: ThreadPoolExecutor) -> None:
+def add_ledger_routes(app: FastAPI, writers: Executor) -> None:
     """Add what is written down, and the alerts it raises."""
 
     @app.post("/v1/events", responses=documented(*_POSTED), openapi_extra=needs("write"))
@@ -103,19 +107,17 @@ def add_ledger_routes(app: FastAPI, writers: ThreadPoolExecutor) -> None:
         members = [*(order.member_id for order in body.orders), *(event.member_id for event in body.events)]
         request.state.members = members
 
-        def answer() -> EventsAnswer:
-            orders, events = write_activity(answers, body.orders, body.events)
-            written = zip(members, (*orders, *events), strict=True)
-            alerts = watch(answers, {member_id for member_id, item in written if isinstance(item, WrittenItem)})
-            return EventsAnswer(
-                **_head(answers, request),
-                orders=orders,
-                events=events,
-                alerts=[_alert(alert) for alert in alerts or ()],
-                alerts_complete=alerts is not None,
-            )
-
-        return await run(writers, answer)
+        orders, events = await run(writers, lambda: write_activity(answers, body.orders, body.events))
+        written = zip(members, (*orders, *events), strict=True)
+        moved = {member_id for member_id, item in written if isinstance(item, WrittenItem)}
+        alerts = await watched(request, moved)
+        return EventsAnswer(
+            **_head(answers, request),
+            orders=orders,
+            events=events,
+            alerts=[_alert(alert) for alert in alerts or ()],
+            alerts_complete=alerts is not None,
+        )
 
     @app.post("/v1/offers", responses=documented(*_POSTED), openapi_extra=needs("write"))
     async def offers(body: OffersRequest, request: Request) -> OffersAnswer:
@@ -140,15 +142,22 @@ def add_ledger_routes(app: FastAPI, writers: ThreadPoolExecutor) -> None:
         """Return alerts raised after a cursor, in order."""
         answers = _answers(request)
 
+        await watched(request, await run(writers, lambda: behind(answers)))
+
         def answer() -> AlertsAnswer:
-            catch_up(answers)
             raised = [_alert(alert) for alert in answers.alerts.after(after, limit)]
             return AlertsAnswer(**_head(answers, request), alerts=raised, next=raised[-1].cursor if raised else after)
 
         return await run(writers, answer)
 
+    async def watched(request: Request, member_ids: Collection[str]) -> list[Alert] | None:
+        computing: ComputingProcess | None = request.app.state.computing
+        if computing is not None and member_ids:
+            return await computing.watch(member_ids)
+        return await run(writers, lambda: watch(request.app.state.answers, member_ids))
 
-async def run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+
+async def run(pool: Executor, work: Callable[[], T]) -> T:
     """Run blocking work off the event loop, in a pool that bounds how much runs at once."""
     return await asyncio.get_running_loop().run_in_executor(pool, work)
 
@@ -163,8 +172,9 @@ def _members(body: MembersRequest) -> list[str]:
 
 
 def _answers(request: Request) -> Answers:
+    """Return what answers here: what takes computing is not done where a process of its own does it."""
     answers: Answers = request.app.state.answers
-    return answers
+    return answers if request.app.state.computing is None else replace(answers, computes=False)
 
 
 def request_id(request: Request) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from typing import Any, cast
 
@@ -10,20 +9,20 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.programme import load_programme
-from serving.answers import open_answers
+from serving.answers import Answers, open_answers
 from serving.api import build_api
+from serving.computing import ComputingProcess
 from serving.database import open_database, owner_of
 from serving.envelope import surround
+from serving.inside import Parts
 from serving.keys import KeyStore
 from serving.logs import configure_logging
 from serving.reload import Reloader, Sources, try_out
 from serving.server import KEYS_VARIABLE, NO_KEYS, served
-from serving.threads import share_closely
+from serving.threads import settle, share_closely
 
 BENTOML_ANSWERS = ("/livez", "/readyz")
 LONGEST_CALL_SECONDS = 60
-YOUNG_OBJECTS = 50_000
-"""How many new objects Python lets pass before it looks for garbage: what answers calls makes hardly any cycles."""
 
 app = build_api()
 
@@ -45,20 +44,26 @@ class Winback:
         programme = load_programme(programme_file)
         self._database = open_database(programme)
         keys = None if os.environ.get(KEYS_VARIABLE) == NO_KEYS else KeyStore(self._database, owner_of(programme))
-        app.state.answers = open_answers(programme, bundle_folder)
+        answers = open_answers(programme, bundle_folder)
+        self._computing = ComputingProcess(Parts(programme, answers.bundle, answers.policy_table))
+        app.state.answers, app.state.computing = answers, self._computing
         app.state.surroundings = surround(app.state, keys)
-        self._reloader = Reloader(app.state, Sources(programme, bundle_folder, keys))
-        try_out(app.state.answers)
+        self._reloader = Reloader(app.state, Sources(programme, bundle_folder, keys), self._try_out)
+        self._try_out(answers)
         self._reloader.start()
         share_closely()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS)
+        settle()
+
+    def _try_out(self, answers: Answers) -> None:
+        """Let both processes answer from these parts; raises as :func:`serving.reload.try_out`."""
+        try_out(answers)  # pages of the console are computed here
+        self._computing.take_over(Parts(answers.programme, answers.bundle, answers.policy_table))
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         """Look for nothing new any more, and let go of the store."""
         self._reloader.stop()
+        self._computing.close()
         app.state.answers.close()
         self._database.close()
 
