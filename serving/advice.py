@@ -11,6 +11,7 @@ import pandas as pd
 from features.programme import Programme
 from serving.assignment import assign
 from serving.budget import NOTHING
+from serving.by_name import Members, numbers, size, texts
 from serving.guardrails import Permits, permits
 from serving.incentives import named_arms
 from serving.member_uplift import NOT_MOVED
@@ -59,8 +60,8 @@ def decide(
     programme: Programme,
     *,
     as_of: datetime,
-    contacts: pd.DataFrame | None,
-    unsubscribed: pd.DataFrame | None = None,
+    contacts: Members | None,
+    unsubscribed: Members | None = None,
     ration: Ration | None = None,
 ) -> pd.DataFrame:
     """Recommend and assign an incentive, or nothing and why, to every member.
@@ -97,13 +98,13 @@ def decide(
 
 
 def decided_columns(
-    members: pd.DataFrame,
+    members: Members,
     policy: PolicyTable | None,
     programme: Programme,
     *,
     as_of: datetime,
-    contacts: pd.DataFrame | None,
-    unsubscribed: pd.DataFrame | None,
+    contacts: Members | None,
+    unsubscribed: Members | None,
     ration: Ration | None,
 ) -> dict[str, np.ndarray]:
     """Return what :func:`decide` does, without the ``member_id`` and as arrays; texts are objects."""
@@ -117,13 +118,13 @@ def decided_columns(
         closed=ration.closed if ration else (),
     )
     advice = advise(members, allowed, policy, programme, ration)
-    takes_part = members["policy_segment"].notna().to_numpy() & (advice["no_offer_reason"] != "budget")
+    takes_part = ~pd.isna(texts(members, "policy_segment")) & (advice["no_offer_reason"] != "budget")
     assigned = assign(
         members["member_id"],
         arms=allowed.arms,
         advised=advice["advised_arm"],
         may_get=allowed.may_get & takes_part[:, None],
-        last_assignment_days=members["last_assignment_days"].to_numpy(np.float64),
+        last_assignment_days=numbers(members, "last_assignment_days"),
         as_of=programme.local_date(as_of),
         guardrails=programme.guardrails,
     )
@@ -142,22 +143,22 @@ def decided_columns(
 
 
 def advise(
-    members: pd.DataFrame, allowed: Permits, policy: PolicyTable | None, programme: Programme, ration: Ration | None
+    members: Members, allowed: Permits, policy: PolicyTable | None, programme: Programme, ration: Ration | None
 ) -> dict[str, np.ndarray]:
     """Return, per member, the advised arm and what it is expected to do, or why there is none."""
-    segments = members["policy_segment"]
+    segments = texts(members, "policy_segment")
     reason, evidence = _grounds(segments, allowed, policy, programme)
     if policy is None:
-        told = {"advised_arm": np.full(len(members), None), **dict.fromkeys(_NUMBERS, np.full(len(members), np.nan))}
+        told = {"advised_arm": np.full(size(members), None), **dict.fromkeys(_NUMBERS, np.full(size(members), np.nan))}
     else:
         given = segments, allowed.may_get, allowed.cost
         offered = options(*given, policy, programme, not_moved=allowed.not_moved)
         reason[(reason == "") & (offered.place[:, RECOMMENDED] == NONE)] = NOT_MOVED
-        chosen = np.full(len(members), RECOMMENDED)
+        chosen = np.full(size(members), RECOMMENDED)
         if ration is not None and ration.limit is not None:
             chosen, missed = within(offered, members, ration, ration.limit, programme.guardrails.seed)
             reason = np.where(missed == "", reason, missed)
-        cells = np.arange(len(members)), chosen
+        cells = np.arange(size(members)), chosen
         place = np.where(chosen == NOTHING, NONE, offered.place[cells])
         told = {
             **{ours: at(offered.told[theirs], place) for theirs, ours in _TOLD.items()},
@@ -167,10 +168,10 @@ def advise(
 
 
 def _grounds(
-    segments: pd.Series, allowed: Permits, policy: PolicyTable | None, programme: Programme
+    segments: np.ndarray, allowed: Permits, policy: PolicyTable | None, programme: Programme
 ) -> tuple[np.ndarray, np.ndarray]:
     """Tell for every member why nothing is advised, '' where something is, and what that rests on."""
-    reason = np.where(segments.isna(), "not_lapsed", "insufficient_evidence").astype(object)
+    reason = np.where(pd.isna(segments), "not_lapsed", "insufficient_evidence").astype(object)
     evidence = np.full(len(segments), "none", dtype=object)
     codes, names = pd.factorize(segments)
     for number, segment in enumerate(names):

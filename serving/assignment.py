@@ -19,11 +19,13 @@ import pandas as pd
 
 from features.settings_incentives import Guardrails
 
+MemberIds = Sequence[str] | pd.Series | np.ndarray
+
 CONTROL: Final = 0
 """Its place among the arms: before all others."""
 
 
-def in_holdout(member_ids: Sequence[str] | pd.Series, *, as_of: date, share: float, seed: str) -> np.ndarray:
+def in_holdout(member_ids: MemberIds, *, as_of: date, share: float, seed: str) -> np.ndarray:
     """Tell for each member whether they are kept untreated in the calendar quarter of ``as_of``.
 
     Parameters
@@ -45,7 +47,7 @@ def in_holdout(member_ids: Sequence[str] | pd.Series, *, as_of: date, share: flo
     return lots(f"{seed}|{as_of.year}Q{_quarter(as_of)}|", member_ids) < share
 
 
-def lots(salt: str, member_ids: Sequence[str] | pd.Series) -> np.ndarray:
+def lots(salt: str, member_ids: MemberIds) -> np.ndarray:
     """Return numbers in [0, 1) that only the salt and each member decide."""
     salted = hashlib.sha256(salt.encode())
 
@@ -59,7 +61,7 @@ def lots(salt: str, member_ids: Sequence[str] | pd.Series) -> np.ndarray:
 
 
 def assign(
-    member_ids: pd.Series,
+    member_ids: MemberIds,
     *,
     arms: Sequence[str],
     advised: np.ndarray,

@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
-import pandas as pd
 
 from features.checks import Finding
 from features.errors import InputError
 from features.programme import Programme
+from serving.assignment import MemberIds
+from serving.by_name import Members, size, texts
 
+_INSTANT: Final = "datetime64[us]"
 _EVERY: Final = ""
 """What a refusal is about that names no channel."""
 
@@ -23,17 +25,17 @@ _NOTHING_SAID: Final[_Statements] = (
     np.empty(0, dtype=object),
     np.empty(0, dtype=object),
     np.empty(0, dtype=bool),
-    np.empty(0, dtype="datetime64[us]"),
+    np.empty(0, dtype=_INSTANT),
 )
 
 
 def consenting(
-    member_ids: pd.Series,
+    member_ids: MemberIds,
     programme: Programme,
     *,
     as_of: datetime,
-    contacts: pd.DataFrame | None,
-    unsubscribed: pd.DataFrame | None = None,
+    contacts: Members | None,
+    unsubscribed: Members | None = None,
 ) -> np.ndarray:
     """Tell for each member and arm whether they may be contacted through its channel.
 
@@ -67,7 +69,8 @@ def consenting(
         require_stated(programme)
     stated = zip(_statements(contacts), _refusals(unsubscribed), strict=True)
     member, channel, consent, since = (np.concatenate(both) for both in stated)
-    row = pd.Index(member_ids).get_indexer(pd.Index(member))
+    row_of = {member_id: row for row, member_id in enumerate(np.asarray(member_ids, object).tolist())}
+    row = np.array([row_of.get(member_id, -1) for member_id in member.tolist()], dtype=np.intp)
     counts = (row >= 0) & (np.isnat(since) | (since < np.datetime64(as_of, "us")))
     latest_last = np.lexsort((~consent, since.view(np.int64)))  # of no instant: before all else
     latest_last = latest_last[counts[latest_last]]
@@ -116,16 +119,16 @@ def unreachable(programme: Programme, rows_by_channel: Mapping[str, int] | None)
     ]  # fmt: skip
 
 
-def _statements(contacts: pd.DataFrame | None) -> _Statements:
+def _statements(contacts: Members | None) -> _Statements:
     if contacts is None:
         return _NOTHING_SAID
-    member, channel = (contacts[name].to_numpy(object) for name in ("member_id", "channel"))
-    return member, channel, contacts["consent"].to_numpy(bool), contacts["updated_at"].to_numpy("datetime64[us]")
+    member, channel = texts(contacts, "member_id"), texts(contacts, "channel")
+    return member, channel, np.asarray(contacts["consent"], bool), np.asarray(contacts["updated_at"], _INSTANT)
 
 
-def _refusals(unsubscribed: pd.DataFrame | None) -> _Statements:
-    if unsubscribed is None or unsubscribed.empty:
+def _refusals(unsubscribed: Members | None) -> _Statements:
+    if unsubscribed is None or not size(unsubscribed):
         return _NOTHING_SAID
-    member, named = (unsubscribed[name].to_numpy(object) for name in ("member_id", "channel"))
+    member, named = texts(unsubscribed, "member_id"), texts(unsubscribed, "channel")
     channel = np.array([name.lower() if isinstance(name, str) else _EVERY for name in named], dtype=object)
-    return member, channel, np.zeros(len(member), dtype=bool), unsubscribed["updated_at"].to_numpy("datetime64[us]")
+    return member, channel, np.zeros(len(member), dtype=bool), np.asarray(unsubscribed["updated_at"], _INSTANT)

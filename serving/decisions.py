@@ -17,6 +17,7 @@ from features.programme import Programme
 from features.schemas import Tables
 from serving import advice
 from serving.bundle import Floats, ModelBundle
+from serving.by_name import Members, arrays_of, size
 from serving.history import history_levels
 from serving.horizons import order_probabilities
 from serving.member_uplift import uplift_features
@@ -38,8 +39,8 @@ class Candidates:
 
     as_of: datetime
     features: pd.DataFrame
-    contacts: pd.DataFrame | None
-    unsubscribed: pd.DataFrame
+    contacts: Members | None
+    unsubscribed: Members
     not_eligible: tuple[str, ...]
 
     def chunks(self, rows: int) -> Iterator[Candidates]:
@@ -103,14 +104,14 @@ def candidates_among(features: pd.DataFrame, tables: Tables, as_of: datetime, pr
 
 
 def eligible_of(
-    features: pd.DataFrame, contacts: pd.DataFrame, unsubscribed: pd.DataFrame, as_of: datetime, programme: Programme
+    features: pd.DataFrame, contacts: Members, unsubscribed: Members, as_of: datetime, programme: Programme
 ) -> Candidates:
     """Tell which members are eligible to be scored; all rows are known before as_of."""
     chosen = is_eligible(features, programme)
     return Candidates(
         as_of=as_of,
         features=features if chosen.all() else features[chosen].reset_index(drop=True),
-        contacts=None if programme.data.contacts is None and contacts.empty else contacts,
+        contacts=None if programme.data.contacts is None and not size(contacts) else contacts,
         unsubscribed=unsubscribed,
         not_eligible=tuple(features["member_id"].to_numpy()[~chosen]),
     )
@@ -156,13 +157,13 @@ def decided_columns(
     """Return what :func:`decide` does, as arrays: laying out a frame takes longer than deciding about one member."""
     refuse_unfit(bundle, programme, known.as_of)
     refuse_later_effects(policy_table, programme, known.as_of)
-    features = known.features
+    features = arrays_of(known.features)
     inputs = inputs_of(features, bundle)
     scores = score_numbers(features, bundle, inputs)
     segments = places(features, bundle.constants, programme)
     named = {**scores, **segments}
     read = (*advice.READ, *uplift_features(policy_table))
-    members = pd.DataFrame({name: named.get(name, features.get(name)) for name in read}, index=features.index)
+    members = {name: named[name] if name in named else features[name] for name in read}
     actions = advice.decided_columns(
         members,
         policy_table,
@@ -179,8 +180,8 @@ def decided_columns(
         "currency": programme.currency,
     }
     columns = {
-        "member_id": features["member_id"].array,
-        **{name: np.full(len(features), value, dtype=object) for name, value in same.items()},
+        "member_id": features["member_id"],
+        **{name: np.full(size(features), value, dtype=object) for name, value in same.items()},
         **scores,
         "order_within": _order_within(features, scores, bundle, programme),
         **next_order(features, bundle.constants, max(bundle.churn_days, bundle.value_days)),
@@ -245,15 +246,15 @@ def known_unsubscribed(tables: Tables, as_of: datetime) -> ir.Table:
     return known.select("member_id", "channel", updated_at="occurred_at")
 
 
-def _reasons(features: pd.DataFrame, bundle: ModelBundle, inputs: Inputs, programme: Programme, top: int) -> Any:
+def _reasons(features: Members, bundle: ModelBundle, inputs: Inputs, programme: Programme, top: int) -> Any:
     return pd.arrays.ArrowExtensionArray(reasons(features, bundle, inputs, currency=programme.currency, top=top))
 
 
 def _order_within(
-    features: pd.DataFrame, scores: Mapping[str, Floats], bundle: ModelBundle, programme: Programme
+    features: Members, scores: Mapping[str, Floats], bundle: ModelBundle, programme: Programme
 ) -> np.ndarray:
     days = programme.horizons.more_days
-    rows = np.empty(len(features), dtype=object)
+    rows = np.empty(size(features), dtype=object)
     for row, of_member in enumerate(order_probabilities(features, scores, bundle, days).tolist()):
         rows[row] = dict(zip(map(str, days), of_member, strict=True))
     return rows

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.programme import Programme
+from serving.by_name import Members, numbers, size, texts
 from serving.consent import consenting
 from serving.incentives import eligible_incentives, expected_cost
 from serving.member_uplift import not_moved
@@ -78,13 +79,13 @@ class Permits:
 
 
 def permits(
-    members: pd.DataFrame,
+    members: Members,
     policy: PolicyTable | None,
     programme: Programme,
     *,
     as_of: datetime,
-    contacts: pd.DataFrame | None,
-    unsubscribed: pd.DataFrame | None = None,
+    contacts: Members | None,
+    unsubscribed: Members | None = None,
     closed: Collection[str] = (),
 ) -> Permits:
     """Apply every guardrail to every member and arm, and close incentives; see :func:`serving.advice.decide`."""
@@ -98,29 +99,29 @@ def permits(
         eligible=eligible_incentives(members, arms),
         consented=consented,
         affordable=np.asarray(cost <= cap[:, None]),
-        paused=_paused(members["policy_segment"], policy, programme),
+        paused=_paused(texts(members, "policy_segment"), policy, programme),
         closed=closed_arms(closed, programme),
-        cooling=members["last_assignment_days"].to_numpy(np.float64) < rules.cooldown_days,
-        fed_up=members["messages_per_week_28d"].to_numpy(np.float64) >= rules.messages_per_week,
+        cooling=numbers(members, "last_assignment_days") < rules.cooldown_days,
+        fed_up=numbers(members, "messages_per_week_28d") >= rules.messages_per_week,
         not_moved=not_moved(members, policy, programme),
     )
 
 
-def arm_costs(members: pd.DataFrame, policy: PolicyTable | None, programme: Programme) -> np.ndarray:
+def arm_costs(members: Members, policy: PolicyTable | None, programme: Programme) -> np.ndarray:
     """Return the expected cost of every arm for every member.
 
     It is what the arm cost per member of the policy segment. Where a redemption costs a share of the order, it is the
     cost model's for the member's own average order, redeemed as often as in the segment. Where it is not known how many
     redeem, all are taken to; where a member's average order is not known, the cost is not either (NaN).
     """
-    codes, names = pd.factorize(members["policy_segment"])
+    codes, names = pd.factorize(texts(members, "policy_segment"))
     known = {(one.policy_segment, one.incentive_id): one for one in policy.effects} if policy else {}
-    costs = np.empty((len(members), len(programme.arms)))
+    costs = np.empty((size(members), len(programme.arms)))
     for column, arm in enumerate(programme.arms):
         effects = [known.get((name, arm.id)) for name in names]
         if arm.face_share > 0:
             rates = np.nan_to_num([one.redemption_rate if one else np.nan for one in effects] + [1.0], nan=1.0)
-            basket = members["average_order_value"].to_numpy(np.float64).clip(min=0)
+            basket = numbers(members, "average_order_value").clip(min=0)
             costs[:, column] = expected_cost(arm, redemption_rate=rates[codes], basket=basket)
         else:
             worst = expected_cost(arm, redemption_rate=1.0, basket=0.0)
@@ -134,18 +135,18 @@ def closed_arms(incentives: Collection[str], programme: Programme) -> np.ndarray
     return np.array([one.id in incentives for one in programme.incentives for _ in one.arms], dtype=bool)
 
 
-def _paused(segments: pd.Series, policy: PolicyTable | None, programme: Programme) -> np.ndarray:
+def _paused(segments: np.ndarray, policy: PolicyTable | None, programme: Programme) -> np.ndarray:
     """Tell for every member and arm whether the policy pauses it in the member's policy segment."""
     paused = np.zeros((len(segments), len(programme.arms)), dtype=bool)
     ids = [arm.id for arm in programme.arms]
     for one in policy.paused if policy else ():
         if one.incentive_id in ids:
-            rows = True if one.policy_segment is None else (segments == one.policy_segment).to_numpy()
+            rows = True if one.policy_segment is None else segments == one.policy_segment
             paused[:, ids.index(one.incentive_id)] |= rows
     return paused
 
 
-def annual_value(members: pd.DataFrame, programme: Programme) -> np.ndarray:
+def annual_value(members: Members, programme: Programme) -> np.ndarray:
     """Historic value per year, and twelve months of the value if active."""
-    historic, if_active = (members[name].to_numpy(np.float64) for name in ("value_per_year", "value_if_active"))
+    historic, if_active = (numbers(members, name) for name in ("value_per_year", "value_if_active"))
     return np.asarray(np.nan_to_num(historic) + if_active * 365 / programme.horizons.value_days)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final, Literal, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+from serving.by_name import Members, numbers, size
 
 HistoryLevel = Literal["no_order", "one_order", "few_orders", "returned", "long_history"]
 HISTORY_LEVELS: Final = get_args(HistoryLevel)
@@ -17,7 +18,7 @@ LAPSE_DAYS: Final = 91
 LAPSE_GAPS: Final = 3.0
 
 
-def history_levels(features: pd.DataFrame) -> NDArray[np.object_]:
+def history_levels(features: Members) -> NDArray[np.object_]:
     """Place every member on the ladder.
 
     Parameters
@@ -33,12 +34,12 @@ def history_levels(features: pd.DataFrame) -> NDArray[np.object_]:
         orders on five days or more and over 91 days since the first; ``few_orders`` otherwise.
     """
     column = {
-        name: features[name].to_numpy(np.float64)
+        name: numbers(features, name)
         for name in ("order_days", "tenure_days", "gap_count", "gap_mean_days", "gap_last_days")
     }
     order_days, gaps, last_gap = column["order_days"], column["gap_count"], column["gap_last_days"]
     before = np.divide(
-        column["gap_mean_days"] * gaps - last_gap, gaps - 1, out=np.full(len(features), np.nan), where=gaps > 1
+        column["gap_mean_days"] * gaps - last_gap, gaps - 1, out=np.full(size(features), np.nan), where=gaps > 1
     )
     conditions = {
         "no_order": order_days == 0,

@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 
 from serving.bundle import Floats, ModelBundle
+from serving.by_name import Members, size
 from serving.priors import DAYS_PER_WEEK, DECIMALS, clock, p_orders
 
 SUREST: Final = 1e-9
 
 
 def order_probabilities(
-    features: pd.DataFrame, scores: pd.DataFrame | Mapping[str, Floats], bundle: ModelBundle, days: Sequence[int]
+    features: Members, scores: pd.DataFrame | Mapping[str, Floats], bundle: ModelBundle, days: Sequence[int]
 ) -> Floats:
     """Return the probability of an order within each number of days: one row per member, one column per horizon.
 
@@ -46,7 +47,7 @@ def order_probabilities(
         way = np.divide(formula[horizon] - formula[near], reach, out=np.zeros_like(reach), where=reach > 0)
         scale = scales[near] + way.clip(0, 1) * (scales[far] - scales[near])
         columns.append(np.round(-np.expm1(-np.exp(formula[horizon] + scale)), DECIMALS))
-    return np.column_stack(columns) if columns else np.empty((len(features), 0))
+    return np.column_stack(columns) if columns else np.empty((size(features), 0))
 
 
 def _log_hazard(probability: Floats) -> Floats:

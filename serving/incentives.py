@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from features.programme import Programme
 from features.settings_incentives import Incentive
+from serving.by_name import Members, is_one_of, numbers, size, texts
 from serving.segments import RHYTHMS
 
 Number = TypeVar("Number", float, np.ndarray)
@@ -47,7 +48,7 @@ def redemption_costs(arms: pd.Series, amounts: pd.Series, programme: Programme) 
     return value + share * amounts.clip(lower=0)
 
 
-def eligible_incentives(members: pd.DataFrame, incentives: Sequence[Incentive]) -> NDArray[np.bool_]:
+def eligible_incentives(members: Members, incentives: Sequence[Incentive]) -> NDArray[np.bool_]:
     """Tell which member may get which incentive.
 
     Parameters
@@ -62,14 +63,14 @@ def eligible_incentives(members: pd.DataFrame, incentives: Sequence[Incentive]) 
     numpy.ndarray
         One row per member, one column per incentive.
     """
-    count = members["order_count"].to_numpy(np.float64)
-    persona, tier, state = (members[name].to_numpy(object) for name in ("persona", "tier", "state"))
-    may_get = np.empty((len(members), len(incentives)), dtype=bool)
+    count = numbers(members, "order_count")
+    persona, tier, state = (texts(members, name) for name in ("persona", "tier", "state"))
+    may_get = np.empty((size(members), len(incentives)), dtype=bool)
     for column, rules in enumerate(incentive.eligible for incentive in incentives):
-        may_get[:, column] = (count >= rules.min_orders) & ~_is_one_of(persona, rules.exclude_personas)
+        may_get[:, column] = (count >= rules.min_orders) & ~is_one_of(persona, rules.exclude_personas)
         for values, allowed in ((tier, rules.tiers), (state, rules.states)):
             if allowed:
-                may_get[:, column] &= _is_one_of(values, allowed)
+                may_get[:, column] &= is_one_of(values, allowed)
     return may_get
 
 
@@ -117,10 +118,3 @@ def campaign_costs(decisions: pd.DataFrame, incentives: Iterable[Incentive]) -> 
     setup = pd.Series({incentive.id: incentive.setup_cost for incentive in incentives}, dtype="float64")
     costs: pd.DataFrame = sent.assign(setup_cost=setup.reindex(sent.index)).rename_axis("incentive_id").reset_index()
     return costs.assign(cost=costs["member_cost"] + costs["setup_cost"])
-
-
-def _is_one_of(values: Texts, names: Sequence[str]) -> NDArray[np.bool_]:
-    found = np.zeros(len(values), dtype=bool)
-    for name in names:
-        found |= values == name
-    return found

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
 from typing import Any, Final, TypeVar
 
 from fastapi import FastAPI, Request
@@ -101,7 +102,8 @@ def begin() -> None:
     """Get the process ready; it ends with the one that started it, however that ends."""
     global _inside
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; whoever started us takes care of it
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if (parent := parent_process()) is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     step_back()
     configure_logging()
     _inside = _Inside()
@@ -176,8 +178,6 @@ def _on_fault(request: Request, _: Exception) -> JSONResponse:
     return fault(request_id(request))
 
 
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
     os._exit(0)

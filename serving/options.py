@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.programme import Programme
+from features.remember import remembered
 from serving.outlook import expectations
 from serving.policy import best_bets, effective_by_cost, with_upgrade
 from serving.policy_table import Effect, PolicyTable
@@ -53,7 +54,7 @@ def at(told: pd.Series, place: np.ndarray) -> np.ndarray:
 
 
 def options(
-    segments: pd.Series,
+    segments: pd.Series | np.ndarray,
     may_get: np.ndarray,
     cost: np.ndarray,
     policy: PolicyTable,
@@ -77,7 +78,7 @@ def options(
         Like ``may_get``: what is expected to lose money. A member to whom that would be recommended has no option.
     """
     told = expectations(policy, programme)
-    places = {pair: number for number, pair in enumerate(zip(told["policy_segment"], told["arm"], strict=True))}
+    places = _places(told)
     arms = [arm.id for arm in programme.arms]
     place = np.full((len(segments), 2), NONE)
     codes, names = pd.factorize(segments)
@@ -88,12 +89,18 @@ def options(
             possible = may_get[rows[:, None], columns]
             to_told = np.array([*(places[segment, effect.incentive_id] for effect in ranked), NONE])
             place[rows] = to_told[_ranks(possible, ranked, segment, policy, programme)]
-    columns = np.array([*(arms.index(arm) for arm in told["arm"]), NONE])
+    columns = np.array([*(arms.index(arm) for _, arm in places), NONE])
     losing = np.take_along_axis(np.column_stack([not_moved, np.zeros(len(segments), bool)]), columns[place], axis=1)
     place[losing[:, CHEAPEST], CHEAPEST] = place[losing[:, CHEAPEST], RECOMMENDED]
     place[losing[:, RECOMMENDED]] = NONE
     or_none = np.column_stack([cost, np.full(len(segments), np.nan)])
     return Options(told, place, np.take_along_axis(or_none, columns[place], axis=1))
+
+
+@remembered
+def _places(told: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """Return the row of each policy segment and arm, in the order of the rows."""
+    return {pair: number for number, pair in enumerate(zip(told["policy_segment"], told["arm"], strict=True))}
 
 
 def worth_sending(segment: str, policy: PolicyTable, programme: Programme) -> list[Effect]:

@@ -13,6 +13,7 @@ import pandas as pd
 from features.programme import Programme
 from serving.assignment import in_holdout
 from serving.budget import NOTHING, Steps
+from serving.by_name import Members
 from serving.exploring import exploration
 from serving.guardrails import closed_arms, permits
 from serving.incentives import named_arms
@@ -117,8 +118,8 @@ def contend(
     programme: Programme,
     *,
     as_of: datetime,
-    contacts: pd.DataFrame | None,
-    unsubscribed: pd.DataFrame | None = None,
+    contacts: Members | None,
+    unsubscribed: Members | None = None,
 ) -> Contenders:
     """Return those who may be sent anything; parameters as in :func:`serving.advice.decide`."""
     allowed = permits(members, policy, programme, as_of=as_of, contacts=contacts, unsubscribed=unsubscribed)

@@ -18,6 +18,7 @@ import pandas as pd
 from scipy.special import expit, hyp2f1, logit
 
 from serving.bundle import BetaGeometric, FittedConstants, Floats, GammaGamma
+from serving.by_name import Members, numbers, size
 
 DAYS_PER_WEEK: Final = 7.0
 PRIOR_GAPS: Final = 2.0
@@ -109,7 +110,7 @@ def days_until_order(repeats: Floats, age: Floats, btyd: BetaGeometric, probabil
     return np.asarray(DAYS_PER_WEEK * (btyd.alpha + age) * np.expm1(-np.log1p(-probability) / (btyd.r + repeats)))
 
 
-def next_order(features: pd.DataFrame, constants: FittedConstants, horizon_days: int) -> dict[str, Floats]:
+def next_order(features: Members, constants: FittedConstants, horizon_days: int) -> dict[str, Floats]:
     """Say whether members are still there and, if they are, when they will order next, row by row.
 
     Parameters
@@ -129,7 +130,7 @@ def next_order(features: pd.DataFrame, constants: FittedConstants, horizon_days:
         where they lie beyond the horizon; everything is missing where there is no order to go by.
     """
     repeats, last, age = clock(features)
-    known = features["recency_days"].notna().to_numpy()
+    known = ~np.isnan(numbers(features, "recency_days"))
     waits = {
         name: days_until_order(repeats, age, constants.btyd, probability)
         for name, probability in NEXT_ORDER_QUANTILES.items()
@@ -141,23 +142,23 @@ def next_order(features: pd.DataFrame, constants: FittedConstants, horizon_days:
     return {name: np.round(values, DECIMALS) for name, values in columns.items()}
 
 
-def typical_gap_days(features: pd.DataFrame, constants: FittedConstants, prior_gaps: float) -> Floats:
+def typical_gap_days(features: Members, constants: FittedConstants, prior_gaps: float) -> Floats:
     """Return each member's own typical days between orders, shrunk to the programme's median.
 
     The programme's median weighs as much as ``prior_gaps`` gaps of the member's own; without gaps it stands alone.
     """
-    count, own = (features[name].to_numpy(np.float64) for name in ("gap_count", "gap_median_days"))
+    count, own = (numbers(features, name) for name in ("gap_count", "gap_median_days"))
     weighted = np.where(count > 0, count * own, 0.0) + prior_gaps * constants.median_gap_days
     weight = count + prior_gaps
-    programme = np.full(len(features), constants.median_gap_days)
+    programme = np.full(size(features), constants.median_gap_days)
     return np.asarray(np.divide(weighted, weight, out=programme, where=weight > 0))
 
 
-def value_if_active(features: pd.DataFrame, constants: FittedConstants, value_days: int) -> Floats:
+def value_if_active(features: Members, constants: FittedConstants, value_days: int) -> Floats:
     """Return ``prior_value_if_active`` alone; see :func:`prior_columns`."""
     repeats, _, age = clock(features)
     btyd, weeks = constants.btyd, value_days / DAYS_PER_WEEK
-    per_order = _value_per_order(repeats, features["repeat_value_mean"].to_numpy(np.float64), constants)
+    per_order = _value_per_order(repeats, numbers(features, "repeat_value_mean"), constants)
     orders = orders_if_alive(repeats, age, btyd, weeks) / p_orders_if_alive(repeats, age, btyd, weeks)
     return np.round(per_order * orders, DECIMALS)
 
@@ -167,9 +168,7 @@ def prior_columns(features: pd.DataFrame, constants: FittedConstants, churn_days
     return pd.DataFrame(prior_values(features, constants, churn_days, value_days), index=features.index)
 
 
-def prior_values(
-    features: pd.DataFrame, constants: FittedConstants, churn_days: int, value_days: int
-) -> dict[str, Floats]:
+def prior_values(features: Members, constants: FittedConstants, churn_days: int, value_days: int) -> dict[str, Floats]:
     """Turn features into the columns of `PRIOR_COLUMNS`, row by row.
 
     Members who never ordered are taken as if joining had been their first order: every column but ``prior_overdue``
@@ -182,9 +181,9 @@ def prior_values(
     alive = p_alive(repeats, last, age, btyd)
     p_if_alive = p_orders_if_alive(repeats, age, btyd, weeks)
     orders_alive = orders_if_alive(repeats, age, btyd, weeks)
-    per_order = _value_per_order(repeats, features["repeat_value_mean"].to_numpy(np.float64), constants)
+    per_order = _value_per_order(repeats, numbers(features, "repeat_value_mean"), constants)
     value_if_active = per_order * orders_alive / p_if_alive
-    recency = features["recency_days"].to_numpy(np.float64)
+    recency = numbers(features, "recency_days")
     columns = {
         "prior_p_alive": alive,
         "prior_expected_orders": alive * orders_alive,
@@ -200,10 +199,10 @@ def prior_values(
     return {name: np.round(columns[name], DECIMALS) for name in PRIOR_COLUMNS}
 
 
-def clock(features: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
+def clock(features: Members) -> tuple[Floats, Floats, Floats]:
     """Return repeats, time to the last order and age, in weeks; joining stands in for a first order that never came."""
     names = ("repeat_order_days", "first_to_last_days", "tenure_days", "joined_days")
-    repeats, to_last, tenure, joined = (features[name].to_numpy(np.float64) for name in names)
+    repeats, to_last, tenure, joined = (numbers(features, name) for name in names)
     age = np.nan_to_num(np.where(np.isnan(tenure), joined, tenure)).clip(min=0) / DAYS_PER_WEEK
     return repeats.clip(min=0), np.minimum(np.nan_to_num(to_last).clip(min=0) / DAYS_PER_WEEK, age), age
 

@@ -13,9 +13,10 @@ import pandas as pd
 from pydantic import Field
 
 from features.programme import Programme
-from serving.assignment import lots
+from serving.assignment import MemberIds, lots
 from serving.budget import NOTHING, Steps, frontier_steps
 from serving.bundle import Record
+from serving.by_name import Members, numbers, size, texts
 from serving.options import NONE, RECOMMENDED, Options
 from serving.outlook import weights
 from serving.phases import PhaseName
@@ -62,13 +63,13 @@ def steps(offered: Options, net: np.ndarray, lot: np.ndarray) -> Steps:
     return frontier_steps(cost=offered.cost, value=net, lot=lot)
 
 
-def member_lots(member_ids: pd.Series, seed: str) -> np.ndarray:
+def member_lots(member_ids: MemberIds, seed: str) -> np.ndarray:
     """Draw what decides between members who would bring just as much per cost."""
     return lots(f"{seed}|budget|", member_ids)
 
 
 def within(
-    offered: Options, members: pd.DataFrame, ration: Ration, limit: Limit, seed: str
+    offered: Options, members: Members, ration: Ration, limit: Limit, seed: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Keep to a budget.
 
@@ -78,11 +79,11 @@ def within(
         The column of the option that is left to each member, or `NOTHING`; and why those get none who would have:
         `budget`, or `not_worth_it` where to them it would bring less than it costs.
     """
-    alone = pd.Series(1.0, members.index)
-    weight = weights(members["value_if_active"], alone, members["policy_segment"], ration.typical_values).to_numpy()
-    net, lot = offered.net(weight), member_lots(members["member_id"], seed)
+    values, segments = pd.Series(numbers(members, "value_if_active")), pd.Series(texts(members, "policy_segment"))
+    weight = weights(values, pd.Series(1.0, values.index), segments, ration.typical_values).to_numpy()
+    net, lot = offered.net(weight), member_lots(texts(members, "member_id"), seed)
     taken = steps(offered, net, lot)
-    chosen = taken.choices(taken.beyond(limit.multiplier, limit.lots_below), len(members))
+    chosen = taken.choices(taken.beyond(limit.multiplier, limit.lots_below), size(members))
     chosen = np.where(lot < limit.drawn_below, chosen, NOTHING)
     missed = (chosen == NOTHING) & (offered.place[:, RECOMMENDED] != NONE)
     pays = (net > 0).any(axis=1)

@@ -9,12 +9,12 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from serving.attribution import shap_values
 from serving.bundle import Floats, ModelBundle
+from serving.by_name import Members
 from serving.scoring import Inputs, inputs_of, join_inputs
 from serving.wording import sentences, vocabulary
 
@@ -78,13 +78,13 @@ class Contributions:
     base: float
 
 
-def contributions(features: pd.DataFrame, bundle: ModelBundle) -> Contributions:
+def contributions(features: Members, bundle: ModelBundle) -> Contributions:
     """Return the exact SHAP values of the churn model, in log-odds."""
     return _contributions(inputs_of(features, bundle), bundle)
 
 
 def reasons(
-    features: pd.DataFrame, bundle: ModelBundle, inputs: Inputs | None = None, *, currency: str, top: int = 3
+    features: Members, bundle: ModelBundle, inputs: Inputs | None = None, *, currency: str, top: int = 3
 ) -> pa.ListArray:
     """Return each member's strongest reasons, strongest first: lists of the fields of :class:`serving.records.Reason`.
 
@@ -138,7 +138,8 @@ def _by_signal(names: tuple[str, ...]) -> dict[str, Whole]:
 def _speakers(whole: Whole, ranked: Whole, strengths: Whole, by_signal: Sequence[Whole]) -> Whole:
     """Return, for each signal ranked, the column that moved the risk most in the direction of all."""
     speakers = np.zeros_like(ranked)
-    for number, columns in enumerate(by_signal):
+    for number in np.unique(ranked).tolist():
+        columns = by_signal[number]
         rows, places = np.nonzero(ranked == number)
         toward = whole[np.ix_(rows, columns)] * np.sign(strengths[rows, places])[:, None]
         speakers[rows, places] = columns[toward.argmax(axis=1)]

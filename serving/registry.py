@@ -19,8 +19,9 @@ from features.errors import RefusedError
 from features.programme import Programme
 from serving.bundle import ModelBundle
 from serving.bundle_files import load_bundle, save_bundle
+from serving.by_name import KEYS
 from serving.mlflow_home import TrackingError, can_have_any, connect, place
-from serving.scoring import KEYS, SCORE_COLUMNS, needed_columns
+from serving.scoring import SCORE_COLUMNS, needed_columns
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

@@ -15,10 +15,10 @@ from scipy.special import expit
 from features.errors import RefusedError
 from features.remember import remembered
 from serving.bundle import FittedModel, Floats, ModelBundle, ModelName
+from serving.by_name import KEYS, Members, numbers, size
 from serving.intervals import value_interval
 from serving.priors import PRIOR_COLUMNS, PRIOR_INPUTS, prior_columns, prior_values
 
-KEYS: Final = ("member_id", "as_of")
 PROBABILITIES: Final = ("churn_probability", "order_probability")
 SCORE_COLUMNS: Final = (
     *KEYS,
@@ -42,7 +42,7 @@ class Inputs:
     matrix: Floats
 
 
-def inputs_of(features: pd.DataFrame, bundle: ModelBundle) -> Inputs:
+def inputs_of(features: Members, bundle: ModelBundle) -> Inputs:
     """Work out what the models are given; raises as :func:`score`."""
     refuse_unfit(features, bundle)
     priors = prior_values(features, bundle.constants, bundle.churn_days, bundle.value_days)
@@ -63,7 +63,7 @@ def score(features: pd.DataFrame, bundle: ModelBundle, inputs: Inputs | None = N
     return pd.DataFrame({**{key: features[key] for key in KEYS}, **numbers}, index=features.index)
 
 
-def score_numbers(features: pd.DataFrame, bundle: ModelBundle, inputs: Inputs) -> dict[str, Floats]:
+def score_numbers(features: Members, bundle: ModelBundle, inputs: Inputs) -> dict[str, Floats]:
     """Return what :func:`score` does, without the `KEYS` and as arrays."""
     priors, matrix = inputs.priors, inputs.matrix
     churn = _probability("churn", bundle, matrix, priors)
@@ -71,19 +71,19 @@ def score_numbers(features: pd.DataFrame, bundle: ModelBundle, inputs: Inputs) -
     value_if_active = bundle.value_factor * np.exp(link_score(bundle.models["value"], matrix, priors))
     expected_value = orders * value_if_active
     low, high = value_interval(orders, value_if_active, bundle.value_spread)
-    numbers = {
+    scores = {
         "churn_probability": churn,
         "order_probability": orders,
         "value_if_active": value_if_active,
         "expected_value": expected_value,
         "expected_value_low": low,
         "expected_value_high": high,
-        "historic_value": features["value_total"].to_numpy(np.float64),
+        "historic_value": numbers(features, "value_total"),
         "value_at_stake": value_if_active - expected_value,
         "prior_expected_value": priors["prior_expected_value"],
     }
-    _refuse_senseless(features["member_id"], numbers)
-    return numbers
+    _refuse_senseless(features["member_id"], scores)
+    return scores
 
 
 def priors_of(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
@@ -91,14 +91,11 @@ def priors_of(features: pd.DataFrame, bundle: ModelBundle) -> pd.DataFrame:
     return prior_columns(features, bundle.constants, bundle.churn_days, bundle.value_days)
 
 
-def join_inputs(features: pd.DataFrame, priors: Mapping[str, Floats], feature_names: Sequence[str]) -> Floats:
+def join_inputs(features: Members, priors: Mapping[str, Floats], feature_names: Sequence[str]) -> Floats:
     """Return the named columns of both as one matrix."""
-    is_prior = np.array([name in PRIOR_COLUMNS for name in feature_names], dtype=bool)
-    matrix = np.empty((len(features), len(feature_names)))
-    matrix[:, ~is_prior] = features[[name for name in feature_names if name not in PRIOR_COLUMNS]].to_numpy(np.float64)
+    matrix = np.empty((size(features), len(feature_names)))
     for place, name in enumerate(feature_names):
-        if name in PRIOR_COLUMNS:
-            matrix[:, place] = priors[name]
+        matrix[:, place] = priors[name] if name in PRIOR_COLUMNS else numbers(features, name)
     return matrix
 
 
@@ -129,15 +126,17 @@ def needed_columns(bundle: ModelBundle) -> list[str]:
     return list(dict.fromkeys((*KEYS, "value_total", *PRIOR_INPUTS, *own)))
 
 
-def refuse_unfit(features: pd.DataFrame, bundle: ModelBundle) -> None:
+def refuse_unfit(features: Members, bundle: ModelBundle) -> None:
     """Refuse features the bundle cannot score rightly."""
-    if missing := sorted(set(needed_columns(bundle)) - set(features.columns)):
+    if missing := sorted(set(needed_columns(bundle)) - set(features)):
         raise RefusedError(
             f"model {bundle.version} needs features that are not there: {', '.join(missing)}; "
             "build them with the windows it was trained on, or train again"
         )
-    earliest = features["as_of"].min()
-    if earliest < bundle.trained_until:
+    instants = np.asarray(features["as_of"], "datetime64[us]")
+    earlier = instants[instants < np.datetime64(bundle.trained_until, "us")]
+    if len(earlier):
+        earliest = pd.Timestamp(earlier.min())
         raise RefusedError(
             f"model {bundle.version} was trained on what was known until {bundle.trained_until:%Y-%m-%d %H:%M} UTC "
             f"and cannot score as of {earliest:%Y-%m-%d %H:%M} UTC: it has seen what came after; "

@@ -19,6 +19,7 @@ from features.programme import Programme
 from features.settings import Tier
 from features.settings_members import Persona, States
 from serving.bundle import FittedConstants
+from serving.by_name import Members, numbers, size
 from serving.priors import typical_gap_days, value_if_active
 
 RHYTHMS = {"at_risk": "recent", "lapsed_short": "recent", "lapsed_mid": "mid", "lapsed_long": "long"}
@@ -46,9 +47,9 @@ class Condition:
     comparison: str
     number: float
 
-    def holds(self, features: pd.DataFrame) -> np.ndarray:
+    def holds(self, features: Members) -> np.ndarray:
         """Tell for which members it holds; a missing value satisfies no condition."""
-        values = features[self.feature].to_numpy(dtype=np.float64)
+        values = numbers(features, self.feature)
         return np.asarray(_COMPARISONS[self.comparison](values, self.number) & ~np.isnan(values))
 
 
@@ -74,22 +75,23 @@ def segment_members(features: pd.DataFrame, constants: FittedConstants, programm
         recall.
     """
     return pd.DataFrame(
-        {"member_id": features["member_id"].array, **places(features, constants, programme)}, index=features.index
+        {
+            "member_id": features["member_id"].array,
+            **{name: pd.array(told, dtype="str") for name, told in places(features, constants, programme).items()},
+        },
+        index=features.index,
     )
 
 
-def places(
-    features: pd.DataFrame, constants: FittedConstants, programme: Programme
-) -> dict[str, pd.api.extensions.ExtensionArray]:
-    """Return what :func:`segment_members` does, without the ``member_id`` and as arrays."""
+def places(features: Members, constants: FittedConstants, programme: Programme) -> dict[str, np.ndarray]:
+    """Return what :func:`segment_members` does, without the ``member_id`` and as arrays of objects."""
     tier = _tier(features, constants, programme)
     state = _state(features, constants, programme.states)
-    segment = np.full(len(features), None)
+    segment = np.full(size(features), None)
     for name, rhythm in RHYTHMS.items():
         rows = state == name
         segment[rows] = tier[rows] + f"__{rhythm}"
-    labels = {"tier": tier, "state": state, "persona": _persona(features, tier, programme), "policy_segment": segment}
-    return {name: pd.array(told, dtype="str") for name, told in labels.items()}
+    return {"tier": tier, "state": state, "persona": _persona(features, tier, programme), "policy_segment": segment}
 
 
 def check_personas(programme: Programme) -> None:
@@ -118,8 +120,8 @@ def check_personas(programme: Programme) -> None:
         raise InputError("the programme's personas do not fit:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
-def _tier(features: pd.DataFrame, constants: FittedConstants, programme: Programme) -> np.ndarray:
-    historic = features["value_per_year"].to_numpy(dtype=np.float64)
+def _tier(features: Members, constants: FittedConstants, programme: Programme) -> np.ndarray:
+    historic = numbers(features, "value_per_year")
     horizons = programme.horizons
     could_be = value_if_active(features, constants, horizons.value_days)
     conditions = {
@@ -127,14 +129,14 @@ def _tier(features: pd.DataFrame, constants: FittedConstants, programme: Program
         "potential": could_be >= constants.potential_value_if_active,
         "mid": historic >= constants.mid_value_per_year,
     }
-    return _first_match(conditions, otherwise="low", members=len(features))
+    return _first_match(conditions, otherwise="low", members=size(features))
 
 
-def _state(features: pd.DataFrame, constants: FittedConstants, states: States) -> np.ndarray:
-    recency = features["recency_days"].to_numpy(dtype=np.float64)
+def _state(features: Members, constants: FittedConstants, states: States) -> np.ndarray:
+    recency = numbers(features, "recency_days")
     gap = typical_gap_days(features, constants, states.prior_gaps)
     since_lapse = recency - states.lapsed_gaps * gap
-    one_order = features["order_days"].to_numpy(dtype=np.float64) <= 1
+    one_order = numbers(features, "order_days") <= 1
     current = recency <= states.at_risk_gaps * gap
     conditions = {
         "unknown": np.isnan(recency),
@@ -144,15 +146,15 @@ def _state(features: pd.DataFrame, constants: FittedConstants, states: States) -
         "lapsed_short": since_lapse <= states.short_days,
         "lapsed_mid": since_lapse <= states.mid_days,
     }
-    return _first_match(conditions, otherwise="lapsed_long", members=len(features))
+    return _first_match(conditions, otherwise="lapsed_long", members=size(features))
 
 
-def _persona(features: pd.DataFrame, tier: np.ndarray, programme: Programme) -> np.ndarray:
+def _persona(features: Members, tier: np.ndarray, programme: Programme) -> np.ndarray:
     matches = {persona.name: _matches(persona, features, tier) for persona in programme.personas}
     return _first_match(matches, otherwise=None, members=len(tier))
 
 
-def _matches(persona: Persona, features: pd.DataFrame, tier: np.ndarray) -> np.ndarray:
+def _matches(persona: Persona, features: Members, tier: np.ndarray) -> np.ndarray:
     in_tier = np.logical_or.reduce([tier == name for name in persona.tiers or get_args(Tier)])
     held = [parse_condition(text).holds(features) for text in persona.when]
     return np.asarray(np.logical_and.reduce([in_tier, *held]))

@@ -15,6 +15,7 @@ from features.errors import RefusedError
 from features.programme import Programme
 from features.sources import Loaded
 from serving.bundle import ModelBundle
+from serving.by_name import KEYS
 from serving.jobs import JobResult
 from serving.loading import Step, as_of_or_next_day, load
 from serving.registry import (
@@ -27,7 +28,7 @@ from serving.registry import (
     set_champion,
     version_numbers,
 )
-from serving.scoring import KEYS, needed_columns, score
+from serving.scoring import needed_columns, score
 from training.backtest import rehearse
 from training.labels import days_after, labels, longest_horizon
 from training.promote import Promotion, judge_challenger

@@ -10,10 +10,10 @@ from web import application, request
 
 from features.errors import InputError, RefusedError
 from serving.answers import NotReadyError
+from serving.aside import LARGE_BYTES
 from serving.contracts import ScoreAnswer, ScoredItem
 from serving.database import StoreError
 from serving.failures import MAX_BODY_BYTES
-from serving.large import LARGE_BYTES
 
 
 class FakeAnswers:

@@ -20,6 +20,7 @@ from features.plain import plain_tables
 from features.programme import Programme
 from features.schemas import EVENTS
 from features.sources import tables_from_frames
+from serving.by_name import Members
 from serving.decisions import Candidates, candidates
 from serving.few import few_candidates
 from serving.histories import frames_of, given_rows
@@ -110,8 +111,9 @@ def assert_same(ours: Candidates, theirs: Candidates) -> None:
         pd.testing.assert_frame_equal(in_order(told), in_order(expected), check_dtype=False)
 
 
-def in_order(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.sort_values(list(rows.columns), ignore_index=True)
+def in_order(rows: Members) -> pd.DataFrame:
+    frame = pd.DataFrame(dict(rows))
+    return frame.sort_values(list(frame.columns), ignore_index=True)
 
 
 @pytest.mark.parametrize("timezone", PROGRAMMES)
