@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from features.errors import WinbackError
+from features.errors import InputError, WinbackError
+from features.settings import Language
 from serving.contracts import (
     ErrorAnswer,
     ExplainAnswer,
@@ -27,6 +29,7 @@ from serving.contracts import (
     SegmentsAnswer,
 )
 from serving.ledger_contracts import (
+    AlertItem,
     AlertsAnswer,
     EventsAnswer,
     EventsRequest,
@@ -38,10 +41,14 @@ from serving.ledger_contracts import (
 from serving.rows import History
 
 A = TypeVar("A", bound=BaseModel)
+ReasonLanguage = Language | Literal["both"]
 
-AGAIN: Final = (429, 503)
-"""Statuses that a later try may not meet again."""
+AGAIN: Final = (408, 429, 503)
+"""Statuses that a later try may not meet again; 500 is a fault of the service's, which would be met again."""
 LONGEST_WAIT_SECONDS: Final = 30.0
+CONNECT_SECONDS: Final = 10.0
+
+_KEY: Final = re.compile(r"[!-~]+")
 
 
 class ServiceError(WinbackError):
@@ -83,11 +90,17 @@ class Client:
         Mean wait before the second try; it doubles with each, by chance up to twice as long or not at all. What the
         service asks for in ``Retry-After`` is waited for as well.
     timeout_seconds
-        For connecting, and between any two bytes.
+        For an answer to begin, and between any two bytes of it. What is computed for 1,000 members takes its time, and
+        the service, which gives up after 60 seconds, is let say so. Connecting may take `CONNECT_SECONDS` at most.
     transport
         How to get there, for tests; None is the network.
     sleep
         How to wait.
+
+    Raises
+    ------
+    InputError
+        If the key cannot be one, or there is to be no try.
     """
 
     def __init__(
@@ -97,12 +110,17 @@ class Client:
         *,
         tries: int = 4,
         pause_seconds: float = 0.2,
-        timeout_seconds: float = 10.0,
+        timeout_seconds: float = 65.0,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        if key is not None and not _KEY.fullmatch(key):
+            raise InputError("key: give it as `winback keys add` printed it: ASCII, no spaces, no line ends")
+        if tries < 1:
+            raise InputError(f"tries: a call is made at least once, not {tries} times")
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_seconds, transport=transport)
+        timeout = httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, CONNECT_SECONDS))
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout, transport=transport)
         self._tries, self._pause_seconds, self._sleep = tries, pause_seconds, sleep
 
     def __enter__(self) -> Self:
@@ -117,31 +135,72 @@ class Client:
         """Let go of the connections."""
         self._http.close()
 
-    def score(self, member_ids: Sequence[str]) -> ScoreAnswer:
+    def score(self, member_ids: Sequence[str], *, reasons: int = 3, language: ReasonLanguage = "both") -> ScoreAnswer:
         """Return the published decisions of members, in the order asked.
+
+        Parameters
+        ----------
+        member_ids
+            At most 1,000.
+        reasons
+            How many reasons to give, at most 10; of more than three, decisions are worked out anew.
+        language
+            In which language.
 
         Raises
         ------
+        InputError
+            If the question does not fit the contract; nothing is sent then.
         ServiceError
             If the whole call fails; a member without a decision is an error of their item only.
         """
-        return self.call("POST", "/v1/score", ScoreAnswer, ScoreRequest(member_ids=list(member_ids)))
+        return self._score(member_ids=list(member_ids), reasons=reasons, language=language)
 
-    def score_histories(self, histories: Sequence[History], *, as_of: str | None = None) -> ScoreAnswer:
+    def score_histories(
+        self,
+        histories: Sequence[History],
+        *,
+        as_of: str | None = None,
+        reasons: int = 3,
+        language: ReasonLanguage = "both",
+    ) -> ScoreAnswer:
         """Return decisions about members from their own rows, computed now; see :meth:`score`."""
-        return self.call("POST", "/v1/score", ScoreAnswer, ScoreRequest(histories=list(histories), as_of=as_of))
+        return self._score(histories=list(histories), as_of=as_of, reasons=reasons, language=language)
 
-    def score_features(self, features: Sequence[Features], *, as_of: str | None = None) -> ScoreAnswer:
+    def score_features(
+        self,
+        features: Sequence[Features],
+        *,
+        as_of: str | None = None,
+        reasons: int = 3,
+        language: ReasonLanguage = "both",
+    ) -> ScoreAnswer:
         """Return decisions about members from their features, all of the catalogue; see :meth:`score`."""
-        return self.call("POST", "/v1/score", ScoreAnswer, ScoreRequest(features=list(features), as_of=as_of))
+        return self._score(features=list(features), as_of=as_of, reasons=reasons, language=language)
 
     def recommend(self, member_ids: Sequence[str]) -> RecommendAnswer:
-        """Return what to send to members, if anything, and why or why not; see :meth:`score`."""
-        return self.call("POST", "/v1/recommend", RecommendAnswer, RecommendRequest(member_ids=list(member_ids)))
+        """Return what to send to members, if anything, and why or why not; raises as :meth:`score`."""
+        return self._recommend(member_ids=list(member_ids))
+
+    def recommend_histories(self, histories: Sequence[History], *, as_of: str | None = None) -> RecommendAnswer:
+        """Return what to send to members by their own rows; see :meth:`recommend`."""
+        return self._recommend(histories=list(histories), as_of=as_of)
+
+    def recommend_features(self, features: Sequence[Features], *, as_of: str | None = None) -> RecommendAnswer:
+        """Return what to send to members by their features; see :meth:`recommend`."""
+        return self._recommend(features=list(features), as_of=as_of)
 
     def explain(self, member_ids: Sequence[str]) -> ExplainAnswer:
-        """Return what moved members' churn probabilities, input by input; see :meth:`score`."""
-        return self.call("POST", "/v1/explain", ExplainAnswer, ExplainRequest(member_ids=list(member_ids)))
+        """Return what moved members' churn probabilities, input by input; raises as :meth:`score`."""
+        return self._explain(member_ids=list(member_ids))
+
+    def explain_histories(self, histories: Sequence[History], *, as_of: str | None = None) -> ExplainAnswer:
+        """Return what in members' own rows moved their churn probabilities; see :meth:`explain`."""
+        return self._explain(histories=list(histories), as_of=as_of)
+
+    def explain_features(self, features: Sequence[Features], *, as_of: str | None = None) -> ExplainAnswer:
+        """Return what of members' features moved their churn probabilities; see :meth:`explain`."""
+        return self._explain(features=list(features), as_of=as_of)
 
     def write_events(self, new: EventsRequest) -> EventsAnswer:
         """Write down orders and events; each counts once, however often its id is sent."""
@@ -155,9 +214,15 @@ class Client:
         """Write down what became of offers; each counts once."""
         return self.call("POST", "/v1/outcomes", OutcomesAnswer, new)
 
-    def alerts(self, after: int = 0) -> AlertsAnswer:
-        """Return the alerts raised after a cursor, the ``next`` of the answer before."""
-        return self.call("GET", f"/v1/alerts?after={after}", AlertsAnswer)
+    def alerts(self, after: int = 0, *, limit: int = 100) -> AlertsAnswer:
+        """Return the alerts raised after a cursor, the ``next`` of the answer before; so many at most, 1 to 1,000."""
+        return self.call("GET", f"/v1/alerts?after={after}&limit={limit}", AlertsAnswer)
+
+    def alerts_since(self, after: int = 0, *, limit: int = 100) -> Iterator[AlertItem]:
+        """Yield all alerts raised after a cursor, so many per call, until there are none; each has its own cursor."""
+        while (answer := self.alerts(after, limit=limit)).alerts:
+            yield from answer.alerts
+            after = answer.next
 
     def segments(self) -> SegmentsAnswer:
         """Return what is offered in each policy segment, and what was considered."""
@@ -205,6 +270,24 @@ class Client:
                 wait = 2**tried * self._pause_seconds * random.random()  # noqa: S311 -- spreads callers, guards nothing
                 self._sleep(min(asked_for + wait, LONGEST_WAIT_SECONDS))
         raise failure
+
+    def _score(self, **asked: Any) -> ScoreAnswer:
+        return self.call("POST", "/v1/score", ScoreAnswer, _question(ScoreRequest, asked))
+
+    def _recommend(self, **asked: Any) -> RecommendAnswer:
+        return self.call("POST", "/v1/recommend", RecommendAnswer, _question(RecommendRequest, asked))
+
+    def _explain(self, **asked: Any) -> ExplainAnswer:
+        return self.call("POST", "/v1/explain", ExplainAnswer, _question(ExplainRequest, asked))
+
+
+def _question(contract: type[A], asked: Mapping[str, Any]) -> A:
+    try:
+        return contract.model_validate(asked)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(map(str, problem["loc"]))
+        raise InputError(f"{field} does not fit: {problem['msg'].removeprefix('Value error, ')}") from error
 
 
 def _parsed(answer: type[A], response: httpx.Response) -> A:
