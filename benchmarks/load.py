@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
+import select
 import socket
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -19,6 +20,7 @@ import psutil
 
 HOST = "127.0.0.1"
 READY_WITHIN_SECONDS = 120
+OK = 200
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,69 @@ def free_port() -> int:
 
 def closed_loop(server: Server, requests: Sequence[bytes], *, callers: int, count: int) -> Timings:
     """Let callers ask one request after the other, each waiting for its answer."""
-    with _no_pauses():
-        return asyncio.run(_closed_loop(server, requests, callers, count))
+    return _ask(server, requests, callers, [0.0] * count, from_due=False)
 
 
 def arrivals(server: Server, requests: Sequence[bytes], *, per_second: float, count: int, callers: int = 64) -> Timings:
     """Let requests arrive at a fixed rate, whatever the answers take; latency counts from when each was due."""
-    with _no_pauses():
-        return asyncio.run(_arrivals(server, requests, per_second, count, callers))
+    return _ask(server, requests, callers, [number / per_second for number in range(count)], from_due=True)
+
+
+def _ask(server: Server, requests: Sequence[bytes], callers: int, due: Sequence[float], *, from_due: bool) -> Timings:
+    """Send each request when it is due and a caller is free, over connections that are open before the first.
+
+    One thread and no event loop: what the load itself takes would be said to be the server's.
+    """
+    latencies, failed, waiting = [], 0, 0
+    with ExitStack() as stack, _no_pauses():
+        free = deque(stack.enter_context(closing(_Connection(server.port))) for _ in range(callers))
+        asked: dict[socket.socket, _Connection] = {}
+        began = time.perf_counter()
+        while waiting < len(due) or asked:
+            now = time.perf_counter() - began
+            while free and waiting < len(due) and due[waiting] <= now:
+                connection = free.popleft()  # in turn: the server closes those long idle
+                connection.ask(requests[waiting % len(requests)], began + due[waiting] if from_due else None)
+                asked[connection.socket] = connection
+                waiting += 1
+            until_next = max(0.0, due[waiting] - now) if free and waiting < len(due) else None
+            for readable in select.select(list(asked), [], [], until_next)[0]:
+                if asked[readable].is_answered():
+                    connection = asked.pop(readable)
+                    latencies.append(time.perf_counter() - connection.since)
+                    failed += connection.status != OK
+                    free.append(connection)
+        return Timings(np.array(latencies), time.perf_counter() - began, failed)
+
+
+class _Connection:
+    """A caller's kept-alive connection."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection((HOST, port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.since, self.status = 0.0, 0
+        self._received = b""
+
+    def ask(self, request: bytes, due: float | None) -> None:
+        self.since, self._received = due or time.perf_counter(), b""
+        self.socket.sendall(request)
+
+    def is_answered(self) -> bool:
+        """Take in what has come, and tell whether that is all of the answer."""
+        received = self.socket.recv(1 << 18)
+        if not received:
+            raise ConnectionError("the server closed a connection")
+        self._received += received
+        head, blank, body = self._received.partition(b"\r\n\r\n")
+        if not blank:
+            return False
+        self.status = int(head[9:12])
+        length = head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0]
+        return len(body) >= int(length)
+
+    def close(self) -> None:
+        self.socket.close()
 
 
 @contextmanager
@@ -101,69 +158,6 @@ def _no_pauses() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-async def _closed_loop(server: Server, requests: Sequence[bytes], callers: int, count: int) -> Timings:
-    latencies, failed, turn = [], 0, iter(range(count))
-
-    async def caller() -> None:
-        nonlocal failed
-        async with _connection(server) as ask:
-            for number in turn:
-                began = time.perf_counter()
-                status = await ask(requests[number % len(requests)])
-                latencies.append(time.perf_counter() - began)
-                failed += status != 200
-
-    began = time.perf_counter()
-    await asyncio.gather(*(caller() for _ in range(callers)))
-    return Timings(np.array(latencies), time.perf_counter() - began, failed)
-
-
-async def _arrivals(server: Server, requests: Sequence[bytes], per_second: float, count: int, callers: int) -> Timings:
-    latencies, failed = [], 0
-    due: asyncio.Queue[tuple[int, float] | None] = asyncio.Queue()
-
-    async def caller() -> None:
-        nonlocal failed
-        async with _connection(server) as ask:
-            while (arrived := await due.get()) is not None:
-                number, at = arrived
-                status = await ask(requests[number % len(requests)])
-                latencies.append(time.perf_counter() - at)
-                failed += status != 200
-
-    working = [asyncio.create_task(caller()) for _ in range(callers)]
-    began = time.perf_counter()
-    for number in range(count):
-        at = began + number / per_second
-        if (wait := at - time.perf_counter()) > 0:
-            await asyncio.sleep(wait)
-        due.put_nowait((number, at))
-    for _ in working:
-        due.put_nowait(None)
-    await asyncio.gather(*working)
-    return Timings(np.array(latencies), time.perf_counter() - began, failed)
-
-
-class _connection:  # noqa: N801 -- used as a context
-    def __init__(self, server: Server) -> None:
-        self._port = server.port
-
-    async def __aenter__(self) -> Callable[[bytes], Awaitable[int]]:
-        self._reader, self._writer = await asyncio.open_connection(HOST, self._port)
-        return self._ask
-
-    async def __aexit__(self, *_: object) -> None:
-        self._writer.close()
-        await self._writer.wait_closed()
-
-    async def _ask(self, request: bytes) -> int:
-        self._writer.write(request)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0]
-        await self._reader.readexactly(int(length))
-        return int(head[9:12])
 
 
 def _wait_until_ready(process: subprocess.Popen, port: int) -> None:

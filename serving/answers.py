@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from features.errors import RefusedError
 from features.programme import Programme
 from serving.alerts import Alerts
 from serving.approvals import Approvals
@@ -19,6 +20,7 @@ from serving.contracts import (
     ExplainedItem,
     ExplainRequest,
     FailedItem,
+    Found,
     HealthAnswer,
     ItemError,
     MembersRequest,
@@ -33,7 +35,7 @@ from serving.contracts import (
     SegmentsAnswer,
 )
 from serving.database import open_database, owner_of
-from serving.decisions import REASONS
+from serving.decisions import REASONS, refuse_later_effects, refuse_unfit
 from serving.explanations import Explanation, explain_known
 from serving.known import Known, decide_known
 from serving.ledger import Ledger
@@ -55,7 +57,7 @@ Head = dict[str, Any]
 Where = dict[str, Any]
 Say = Callable[[Known], Mapping[str, T | ItemError]]
 
-_OF_DECISION = set(RecommendedItem.model_fields) & set(DecisionRecord.model_fields) - {"member_id", "as_of"}
+_OF_DECISION = set(RecommendedItem.model_fields) & set(DecisionRecord.model_fields) - set(Found.model_fields)
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ class Answers(Lookup):
         """Answer from what the call tells of members."""
         when, now = self.as_of(request.as_of), utc_now()
         rows = request.histories or request.features or ()
-        provenance = Provenance("computed", self.when(when), iso(now))
+        provenance = Provenance("computed", self.when(when), iso(now), **self.versions)
         return self.head(when, now), in_order(rows, say(self.sent(request, when)), provenance)
 
     def _by_id(
@@ -177,34 +179,25 @@ class Answers(Lookup):
         publication, records = self.published(member_ids)
         changed = self.ledger.changed(member_ids, self.changed_since(publication))
         as_of = publication.as_of.isoformat()
-        stored = Provenance("published", as_of, iso(publication.published_at))
+        published_by: Head = {"model_version": publication.model_version, "policy_version": publication.policy_version}
+        stored = Provenance("published", as_of, iso(publication.published_at), **published_by)
         if published is None:
-            found = self._anew(records.keys() - changed, self.programme.instant(publication.as_of), say)
+            found = self._anew(records.keys() - changed, self.moment_of(publication), say)
         else:
             found = {name: Asked(name, published(record), stored) for name, record in records.items()}
         found |= self._anew(changed, utc_now(), say)
         undecided = self.undecided(set(member_ids) - found.keys(), publication)
-        head = {
-            "model_version": publication.model_version,
-            "policy_version": publication.policy_version,
-            "as_of": as_of,
-            "computed_at": stored.computed_at,
-        }
+        head = {**published_by, "as_of": as_of, "computed_at": stored.computed_at}
         return head, [found.get(name) or Asked(name, undecided[name], stored) for name in member_ids]
 
     def _anew(self, member_ids: Collection[str], as_of: datetime, say: Say[T]) -> dict[str, Asked[T]]:
-        provenance = Provenance("recomputed", self.when(as_of), iso(utc_now()))
+        provenance = Provenance("recomputed", self.when(as_of), iso(utc_now()), **self.versions)
         said = say(self.up_to_date(member_ids, as_of))
         return {name: Asked(name, found, provenance) for name, found in said.items()}
 
     def head(self, as_of: datetime, computed_at: datetime) -> Head:
         """Return what every answer says of itself but its request's id; instants are naive UTC."""
-        return {
-            "model_version": self.bundle.version,
-            "policy_version": self.policy_table.version if self.policy_table else None,
-            "as_of": self.when(as_of),
-            "computed_at": iso(computed_at),
-        }
+        return {**self.versions, "as_of": self.when(as_of), "computed_at": iso(computed_at)}
 
     def _recommended(self, decision: DecisionRecord, where: Where) -> RecommendedItem:
         why_en, why_zh = why(decision)
@@ -218,11 +211,36 @@ class Answers(Lookup):
 
 
 def open_answers(programme: Programme, bundle_folder: Path | None = None) -> Answers:
-    """Load what the service answers with: the bundle, the policy table and the store."""
+    """Load what the service answers with: the bundle, the policy table and the store.
+
+    Raises
+    ------
+    RefusedError
+        If there is no whole model, or one of the two cannot decide as of now.
+    """
+    _check(programme)
+    bundle, policy_table = resolve_bundle(programme, bundle_folder), resolve_policy_table(programme)
+    refuse_unfit(bundle, programme, utc_now())
+    refuse_later_effects(policy_table, programme, utc_now())
+    return answers_of(programme, bundle, policy_table)
+
+
+def open_answers_again(programme: Programme, bundle_folder: Path | None = None) -> Answers:
+    """Do as :func:`open_answers`, where need be without a policy that is refused.
+
+    The service that had an earlier one before it was restarted goes on, if only with what is published.
+    """
+    try:
+        return open_answers(programme, bundle_folder)
+    except RefusedError as error:
+        answers = answers_of(programme, resolve_bundle(programme, bundle_folder), None)
+        return replace(answers, refused={"policy": str(error)})
+
+
+def _check(programme: Programme) -> None:
     check_personas(programme)
     if programme.data.contacts is None:
         require_stated(programme)
-    return answers_of(programme, resolve_bundle(programme, bundle_folder), resolve_policy_table(programme))
 
 
 def answers_of(programme: Programme, bundle: ModelBundle, policy_table: PolicyTable | None) -> Answers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, Final
@@ -12,10 +13,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from features.errors import InputError, PassingError, RefusedError
-from serving.failures import failure
+from serving.database import StoreError
+from serving.failures import STORE_AWAY, failure
 from serving.lookup import NotReadyError
 from serving.routes import add_ledger_routes, add_member_routes, request_id
 from serving.strict import StrictRoute
+
+_log = logging.getLogger(__name__)
 
 MAX_SAID: Final = 500
 """Characters of what a caller sent that an error repeats at most."""
@@ -39,6 +43,7 @@ def build_routes(*, readers: Executor, writers: Executor, computers: Executor) -
     app.add_exception_handler(HTTPException, _on_http)
     for kind, status in ((InputError, 422), (RefusedError, 409), (NotReadyError, 503), (PassingError, 503)):
         app.add_exception_handler(kind, _on_known(status))
+    app.add_exception_handler(StoreError, _on_lost_store)
     app.state.computing = None
     add_member_routes(app, readers, computers)
     add_ledger_routes(app, writers)
@@ -55,6 +60,11 @@ def _on_invalid(request: Request, error: Any) -> JSONResponse:
 
 def _on_http(request: Request, error: Any) -> JSONResponse:
     return failure(request_id(request), error.status_code, str(error.detail), headers=error.headers)
+
+
+def _on_lost_store(request: Request, error: Any) -> JSONResponse:
+    _log.warning("request %s: %s", request_id(request), error)
+    return failure(request_id(request), 503, STORE_AWAY)
 
 
 def _on_known(status: int) -> Callable[[Request, Exception], JSONResponse]:

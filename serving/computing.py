@@ -13,10 +13,10 @@ import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any, Final, TypeVar
 
-from features.errors import PassingError
+from features.errors import PassingError, RefusedError
 from serving import inside
 from serving.alerts import Alert
 from serving.inside import Call, Parts, Reply
@@ -24,6 +24,7 @@ from serving.inside import Call, Parts, Reply
 T = TypeVar("T")
 
 TRIES: Final = 2
+TAKE_OVER_SECONDS: Final = 120.0
 ALERTS_WITHIN_SECONDS: Final = 10.0
 """How long an acknowledgement waits for the alerts it may raise; those that come later are kept all the same."""
 
@@ -47,17 +48,25 @@ class ComputingProcess:
     def take_over(self, parts: Parts) -> None:
         """Let it answer from other parts; returns when it does.
 
+        What is wrong with them, be it that the trees crash or never end, is met there and not here.
+
         Raises
         ------
         WinbackError
-            If it cannot; it goes on with those it has.
+            If it cannot; it, or the one in its place, goes on with those it had.
         """
-        self._wait_for(inside.take_over, parts)
+        try:
+            self._submit(inside.take_over, parts).result(TAKE_OVER_SECONDS)
+        except BrokenProcessPool:
+            raise RefusedError("what computes was lost over it") from None
+        except TimeoutError:
+            self._kill()
+            raise RefusedError(f"it does not decide within {TAKE_OVER_SECONDS:.0f} seconds") from None
         self._parts = parts
 
     def wait_until_ready(self) -> None:
         """Return when it can be asked; raises as :meth:`take_over`."""
-        self._wait_for(inside.take_over, self._parts)
+        self.take_over(self._parts)
 
     async def answer(self, call: Call) -> Reply:
         """Return its answer to a call.
@@ -88,15 +97,7 @@ class ComputingProcess:
                 return await asyncio.wrap_future(self._submit(function, *arguments))
             except BrokenProcessPool:
                 _log.warning("the computing process was lost; another is started")
-        raise _lost()
-
-    def _wait_for(self, function: Callable[..., T], *arguments: Any) -> T:
-        for _ in range(TRIES):
-            try:
-                return self._submit(function, *arguments).result()
-            except BrokenProcessPool:
-                _log.warning("the computing process was lost; another is started")
-        raise _lost()
+        raise PassingError("what computes was lost while it worked on this; ask again")
 
     def _submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Ask the process there is, else a new one."""
@@ -117,6 +118,7 @@ class ComputingProcess:
         if self._ready.done() and self._ready.exception() is not None:
             self._ready = self._pool.submit(inside.take_over, self._parts)
 
-
-def _lost() -> PassingError:
-    return PassingError("what computes was lost while it worked on this; ask again")
+    @staticmethod
+    def _kill() -> None:
+        for process in active_children():  # it is the only one
+            process.kill()

@@ -97,7 +97,10 @@ class Answer(Strict):
 
 
 class Found(Strict):
-    """Whom a result is about, and where it comes from."""
+    """Whom a result is about, and where it comes from.
+
+    Its versions are those of the answer, unless it was recomputed by newer ones than published the rest.
+    """
 
     member_id: str
     source: Source = Field(
@@ -106,6 +109,8 @@ class Found(Strict):
     )
     as_of: str = Field(description="ISO date or time it holds for")
     computed_at: str = Field(description="ISO time it was computed at")
+    model_version: str
+    policy_version: str | None
 
 
 class ScoredItem(Found):
@@ -121,15 +126,15 @@ class ScoreAnswer(Answer):
 
 
 class Considered(Strict):
-    """What an incentive was shown to do in the member's policy segment."""
+    """What an incentive was shown to do in the member's policy segment; numbers are absent where it was not tried."""
 
     incentive_id: str
     verdict: str
     why: str
-    cost_per_member: float
-    recall: float
-    recall_low: float
-    recall_high: float
+    cost_per_member: float | None
+    recall: float | None
+    recall_low: float | None
+    recall_high: float | None
 
 
 class RecommendedItem(Found):

@@ -28,10 +28,18 @@ METADATA: Final = sa.MetaData()
 BUSY_SECONDS: Final = 30
 """How long a transaction waits for another one of SQLite to end."""
 
+CONNECT_SECONDS: Final = 5
+"""How long to wait for PostgreSQL to answer at all."""
+
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _WRITES: Final = "winback_writes"
 _POSTGRESQL_LOCK: Final = 0x77696E6261636B  # any number that is ours alone
 _one_thread = threading.Lock()  # alembic keeps what it is doing in globals
+
+
+FileId = tuple[int, int]
+Commits = tuple[int, int]
+"""How often a database was opened, and a number that changes with every commit to it."""
 
 
 class StoreError(PassingError):
@@ -58,9 +66,11 @@ class Database:
         self._engine = open_engine(url, folder)
         self._watching: Any = None
         self._one_watches = threading.Lock()
+        self._file: FileId | None = None
+        self._openings = 0
         try:
             with self._failures_told():
-                migrate(self._engine)
+                self._open_what_is_there()
         except StoreError:
             self.close()
             raise
@@ -68,8 +78,10 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Yield a connection in a transaction that sees one moment and, in SQLite, waits for nobody."""
-        with self._failures_told(), self._engine.begin() as connection:
-            yield connection
+        with self._failures_told():
+            self._open_what_is_there()
+            with self._engine.begin() as connection:
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -78,30 +90,54 @@ class Database:
         In SQLite it is the only one that writes, from its beginning: what it reads still holds when it writes.
         In PostgreSQL lock the rows that must not change meanwhile (``with_for_update``).
         """
-        with self._failures_told(), self._engine.connect() as connection:
-            connection.execution_options(**{_WRITES: True})
-            with connection.begin():
-                yield connection
+        with self._failures_told():
+            self._open_what_is_there()
+            with self._engine.connect() as connection:
+                connection.execution_options(**{_WRITES: True})
+                with connection.begin():
+                    yield connection
 
-    def commits(self) -> int | None:
-        """Return a number that another commit, by whomever, changes; None where telling takes as long as asking.
+    def commits(self) -> Commits | None:
+        """Return what another commit, by whomever, changes; None where telling takes as long as asking.
 
         SQLite tells a connection in microseconds of what others commit: this one is kept for it and never writes.
         """
         if self._engine.dialect.name != "sqlite" or not self._engine.url.database:
             return None
-        with self._failures_told(), self._one_watches:
-            if self._watching is None:
-                self._watching = self._engine.raw_connection()
-            (version,) = self._watching.driver_connection.execute("PRAGMA data_version").fetchone()
-        return int(version)
+        with self._failures_told():
+            self._open_what_is_there()
+            with self._one_watches:
+                if self._watching is None:
+                    self._watching = self._engine.raw_connection()
+                (version,) = self._watching.driver_connection.execute("PRAGMA data_version").fetchone()
+            return self._openings, int(version)
 
     def close(self) -> None:
         """Let go of the database."""
+        with self._one_watches:
+            self._let_go()
+
+    def _let_go(self) -> None:
         if self._watching is not None:
             self._watching.close()
             self._watching = None
         self._engine.dispose()
+
+    def _open_what_is_there(self) -> None:
+        """Lay out the database, and again where SQLite's file is another since: one restored, above all.
+
+        Connections to the one before would write where nobody will ever read.
+        """
+        file = _file_of(self._engine)
+        if self._openings and file == self._file:
+            return
+        with self._one_watches:
+            if self._openings and file is None:
+                raise StoreError(f"the store at {self._engine.url!r} is gone")
+            if not self._openings or file != self._file:
+                self._let_go()
+                migrate(self._engine)
+                self._file, self._openings = _file_of(self._engine), self._openings + 1
 
     @contextmanager
     def _failures_told(self) -> Iterator[None]:
@@ -110,6 +146,17 @@ class Database:
         except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
             cause = getattr(error, "orig", None) or error
             raise StoreError(f"the store at {self._engine.url!r} failed: {cause}") from error
+
+
+def _file_of(engine: Engine) -> FileId | None:
+    """Return what tells SQLite's file from another of its name; None where there is no file."""
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    try:
+        found = Path(engine.url.database).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def open_database(programme: Programme) -> Database:
@@ -145,12 +192,13 @@ def open_engine(url: str, folder: Path = Path()) -> Engine:
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() != "sqlite":
-            return sa.create_engine(parsed, pool_pre_ping=True)
+            wait = {"connect_timeout": CONNECT_SECONDS}
+            return sa.create_engine(parsed, pool_pre_ping=True, hide_parameters=True, connect_args=wait)
         if parsed.database and parsed.database != ":memory:":
             file = folder / parsed.database
             file.parent.mkdir(parents=True, exist_ok=True)
             parsed = parsed.set(database=str(file))
-        engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+        engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
     except (sa.exc.ArgumentError, ImportError, OSError) as error:
         raise StoreError(f"cannot use output.store_url of the programme file: {error}") from error
     sa.event.listen(engine, "connect", _prepare_sqlite)

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import State
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.answers import Answers
 from serving.database import StoreError
-from serving.failures import BODY_SECONDS, MAX_BODY_BYTES, failure, fault
+from serving.failures import BODY_SECONDS, LONGEST_CALL_SECONDS, MAX_BODY_BYTES, failure, fault
 from serving.gate import DeniedError, Gate, Needs
 from serving.keys import KeyRing, KeyStore
 from serving.logs import RequestLog, open_request_log
@@ -27,6 +28,10 @@ from serving.resolve import policy_file
 
 _log = logging.getLogger(__name__)
 
+METHODS: Final = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
+"""Those that the log tells; others could be of any length."""
+_CLOSE: Final = {"Connection": "close"}
+"""What is left of the body is not waited for."""
 _PAGES, _FORM, _JSON = "/console/", "application/x-www-form-urlencoded", "application/json"
 _CALLERS_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
@@ -105,7 +110,8 @@ class Envelope:
             if refusal:
                 await refusal(scope, receive, send_with_id)
             else:
-                await self._app(scope, _bounded(receive), send_with_id)
+                async with asyncio.timeout(LONGEST_CALL_SECONDS):
+                    await self._app(scope, _bounded(receive), send_with_id)
         except Exception as error:
             if status:
                 raise
@@ -116,7 +122,8 @@ class Envelope:
             around.metrics.answered(path, status, seconds)
             if tally := state.get("tally"):
                 around.metrics.count(tally)
-            around.log.write(state, method=scope["method"], path=path, status=status, seconds=seconds)
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            around.log.write(state, method=method, path=path, status=status, seconds=seconds)
 
     def _refuse(self, gate: Gate, scope: Scope, headers: Mapping[bytes, str], request_id: str) -> JSONResponse | None:
         method = scope["method"]
@@ -125,11 +132,12 @@ class Envelope:
             try:
                 key = gate.admit(headers.get(b"authorization", ""), needed)
             except DeniedError as denied:
+                scope["state"]["key"] = denied.key_name
                 return failure(request_id, denied.status, str(denied), headers=denied.headers)
             scope["state"]["key"] = key.name if key else None
         length = headers.get(b"content-length", "0")
         if length.isdecimal() and int(length) > MAX_BODY_BYTES:
-            return failure(request_id, 413, f"the body may have at most {MAX_BODY_BYTES} bytes")
+            return failure(request_id, 413, f"the body may have at most {MAX_BODY_BYTES} bytes", headers=_CLOSE)
         content_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
         if headers.get(b"content-encoding", "identity").lower() != "identity":
             return failure(request_id, 415, "send the body as it is, without a Content-Encoding")
@@ -141,7 +149,10 @@ class Envelope:
 
 def _fault(request_id: str, error: Exception) -> JSONResponse:
     if isinstance(error, HTTPException):  # of a body that was given up before it came to a route
-        return failure(request_id, error.status_code, str(error.detail))
+        return failure(request_id, error.status_code, str(error.detail), headers=error.headers)
+    if isinstance(error, TimeoutError):
+        _log.warning("request %s took too long", request_id)
+        return failure(request_id, 504, f"it took longer than {LONGEST_CALL_SECONDS:.0f} seconds; ask for less at once")
     _log.error("request %s failed", request_id, exc_info=error)
     return fault(request_id)
 
@@ -159,10 +170,13 @@ def _bounded(receive: Receive) -> Receive:
             async with asyncio.timeout_at(until):
                 message = await receive()
         except TimeoutError as error:
-            raise HTTPException(408, f"the body took longer than {BODY_SECONDS:.0f} seconds to arrive") from error
+            slow = f"the body took longer than {BODY_SECONDS:.0f} seconds to arrive"
+            raise HTTPException(408, slow, headers=_CLOSE) from error
+        if message["type"] == "http.disconnect":
+            raise HTTPException(400, "the caller hung up before the body was whole")
         received += len(message.get("body", b""))
         if received > MAX_BODY_BYTES:
-            raise HTTPException(413, f"the body may have at most {MAX_BODY_BYTES} bytes")
+            raise HTTPException(413, f"the body may have at most {MAX_BODY_BYTES} bytes", headers=_CLOSE)
         is_whole = not message.get("more_body", False)
         return message
 

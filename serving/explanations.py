@@ -10,7 +10,7 @@ import pandas as pd
 
 from serving.bundle import ModelBundle
 from serving.contracts import ItemError
-from serving.known import Known
+from serving.known import Known, said_of
 from serving.reasons import contributions
 from serving.scoring import priors_of, score
 
@@ -42,8 +42,7 @@ class Explanation:
 
 def explain_known(known: Known, bundle: ModelBundle) -> dict[str, Explanation | ItemError]:
     """Return each member's explanation, or the error that stands in its place."""
-    explained = (pair for part in known.parts for pair in _explain(part.features, bundle))
-    return {**known.errors, **dict(explained)}
+    return said_of(known, lambda part: dict(_explain(part.features, bundle)))
 
 
 def _explain(features: pd.DataFrame, bundle: ModelBundle) -> Iterator[tuple[str, Explanation]]:

@@ -13,15 +13,22 @@ MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 BODY_SECONDS: Final = 10.0
 """How long a body may take to arrive."""
 
+LONGEST_CALL_SECONDS: Final = 60.0
+
+STORE_AWAY: Final = "the store cannot be read or written just now; ask again"
+"""All that callers are told; where it is, and what is wrong with it, is for the log."""
+
 CODES: Final[Mapping[int, str]] = {
     400: "malformed", 401: "unauthorised", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
     408: "too_slow", 409: "refused", 413: "too_large", 415: "unsupported_media_type", 422: "invalid",
-    429: "too_many_requests", 500: "internal", 503: "not_ready",
+    429: "too_many_requests", 500: "internal", 503: "not_ready", 504: "timed_out",
 }  # fmt: skip
 MEANINGS: Final[Mapping[int, str]] = {
     400: "the body is not JSON, or names something twice in one object",
     401: "no key, or one that does not hold",
     403: "the key's scopes do not reach so far",
+    404: "there is no such path",
+    405: "the path takes another method, which the header Allow names",
     408: f"the body took longer than {BODY_SECONDS:.0f} seconds to arrive",
     409: "the model was trained on data from after as_of",
     413: f"the body is larger than {MAX_BODY_BYTES} bytes",
@@ -29,7 +36,8 @@ MEANINGS: Final[Mapping[int, str]] = {
     422: "the body does not fit the contract",
     429: "the key asks more often than it may; Retry-After says in how many seconds to ask again",
     500: "our fault",
-    503: "nothing is published yet, or the store cannot be reached",
+    503: "nothing is published yet, or the store or what computes cannot be reached; ask again",
+    504: f"the call took longer than {LONGEST_CALL_SECONDS:.0f} seconds",
 }
 
 

@@ -19,11 +19,11 @@ Needs = Mapping[tuple[str, str], Scope]
 
 
 class DeniedError(Exception):
-    """A request that is not let in, with the status that says why."""
+    """A request that is not let in, with the status that says why, and the name of the key it came with."""
 
-    def __init__(self, status: int, message: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, status: int, message: str, headers: Mapping[str, str], key_name: str | None = None) -> None:
         super().__init__(message)
-        self.status, self.headers = status, headers
+        self.status, self.headers, self.key_name = status, headers, key_name
 
 
 class Gate:
@@ -66,10 +66,10 @@ class Gate:
         if key is None:
             raise DeniedError(401, "send `Authorization: Bearer KEY` with a key that holds", _challenge())
         if not key.allows(needed):
-            raise DeniedError(403, f"key {key.name!r} lacks the scope {needed!r}", {})
+            raise DeniedError(403, f"key {key.name!r} lacks the scope {needed!r}", {}, key.name)
         if seconds := self._limit.take(key.id):
             again = {"Retry-After": str(seconds)}
-            raise DeniedError(429, f"key {key.name!r} asks too often; ask again in {seconds} s", again)
+            raise DeniedError(429, f"key {key.name!r} asks too often; ask again in {seconds} s", again, key.name)
         return key
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final, TypeVar
 
 import pandas as pd
 
@@ -17,8 +18,15 @@ from serving.decisions import REASONS, Candidates, candidates, decided_columns
 from serving.policy_table import PolicyTable
 from serving.ration import Ration
 from serving.records import DecisionRecord, decision_records
+from serving.scoring import SenselessError
 
+T = TypeVar("T")
 Outcome = DecisionRecord | ItemError
+
+_SENSELESS: Final = (
+    "the model has no sensible score for these features: one that every member has may be null, or they contradict "
+    "each other"
+)
 
 
 @dataclass(frozen=True)
@@ -97,9 +105,26 @@ def decide_known(
     reasons: int = REASONS,
 ) -> dict[str, Outcome]:
     """Return each member's decision, with at most so many reasons, or the error that stands in its place."""
-    decided = (decided_columns(part, bundle, policy_table, programme, ration, top=reasons) for part in known.parts)
-    records = (record for columns in decided for record in decision_records(columns))
-    return {**known.errors, **{record.member_id: record for record in records}}
+
+    def decide(part: Candidates) -> dict[str, DecisionRecord]:
+        records = decision_records(decided_columns(part, bundle, policy_table, programme, ration, top=reasons))
+        return {record.member_id: record for record in records}
+
+    return said_of(known, decide)
+
+
+def said_of(known: Known, say: Callable[[Candidates], Mapping[str, T]]) -> dict[str, T | ItemError]:
+    """Say something of every member; of those whose features make no sense to the model, that they do not."""
+    said: dict[str, T | ItemError] = dict(known.errors)
+    for part in known.parts:
+        try:
+            said |= say(part)
+        except SenselessError as error:
+            names = part.features["member_id"].to_numpy(object)[error.rows]
+            said |= dict.fromkeys(names, ItemError(code="invalid_features", message=_SENSELESS, field="values"))
+            rest = replace(part, features=part.features[~error.rows].reset_index(drop=True))
+            said |= said_of(Known((rest,) if len(rest.features) else ()), say)
+    return said
 
 
 def not_eligible(programme: Programme) -> ItemError:

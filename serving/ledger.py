@@ -87,6 +87,9 @@ class Ledger:
     def __init__(self, database: Database, *, owner: str = "") -> None:
         self._database = database
         self._owner = owner
+        asked = ledger.c.member_id.in_(sa.bindparam("member_ids", expanding=True))
+        since = self._since(sa.bindparam("since", type_=sa.DateTime))
+        self._changed = sa.select(ledger.c.member_id).where(since, asked).distinct()
 
     def append(
         self,
@@ -126,9 +129,9 @@ class Ledger:
 
     def changed(self, member_ids: Collection[str], since: datetime) -> set[str]:
         """Return those of the members about whom the service received something at or after an instant."""
-        query = sa.select(ledger.c.member_id).where(self._since(since), ledger.c.member_id.in_(set(member_ids)))
+        asked = {"since": since, "member_ids": list(set(member_ids))}
         with self._database.reading() as connection:
-            return set(connection.execute(query.distinct()).scalars())
+            return set(connection.execute(self._changed, asked).scalars())
 
     def received(self, since: datetime) -> dict[str, datetime]:
         """Return when the service last received something about each member, of those since an instant; naive UTC."""
@@ -182,16 +185,18 @@ class Ledger:
                 continue
             accepted[key] = entry
             left = None if left is None else left - entry.cost
-        if accepted:
-            self._insert(connection, accepted.values(), received_at, origin)
+        written = self._insert(connection, accepted.values(), received_at, origin) if accepted else set()
         after = self._contents(connection, entries)
         return [
-            _verdict(entry, before, after, first=accepted.get((entry.kind, entry.id)) is entry) for entry in entries
+            _verdict(entry, after, is_new=key in written and accepted[key] is entry)
+            for entry in entries
+            for key in [(entry.kind, entry.id)]
         ]
 
     def _insert(
         self, connection: Connection, entries: Collection[Entry], received_at: datetime, origin: Origin
-    ) -> None:
+    ) -> set[tuple[str, str]]:
+        """Write entries down and return kind and id of those that nobody else has written meanwhile."""
         rows = [
             {
                 "owner": self._owner,
@@ -206,7 +211,8 @@ class Ledger:
             for entry in entries
         ]
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        connection.execute(dialect.insert(ledger).on_conflict_do_nothing(), rows)
+        insert = dialect.insert(ledger).on_conflict_do_nothing().returning(ledger.c.kind, ledger.c.id)
+        return {(row.kind, row.id) for row in connection.execute(insert, rows)}
 
     def _contents(self, connection: Connection, entries: Sequence[Entry]) -> dict[tuple[str, str], dict[str, Any]]:
         found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -221,23 +227,17 @@ class Ledger:
         spent: float = connection.execute(query).scalar_one()
         return spent
 
-    def _since(self, since: datetime) -> sa.ColumnElement[bool]:
+    def _since(self, since: datetime | sa.BindParameter[datetime]) -> sa.ColumnElement[bool]:
         return (ledger.c.owner == self._owner) & (ledger.c.origin == "service") & (ledger.c.received_at >= since)
 
     def _are(self, kind: Kind, ids: Collection[str]) -> sa.ColumnElement[bool]:
         return (ledger.c.owner == self._owner) & (ledger.c.kind == kind) & ledger.c.id.in_(ids)
 
 
-def _verdict(
-    entry: Entry,
-    before: Mapping[tuple[str, str], Mapping[str, Any]],
-    after: Mapping[tuple[str, str], Mapping[str, Any]],
-    *,
-    first: bool,
-) -> Verdict:
+def _verdict(entry: Entry, after: Mapping[tuple[str, str], Mapping[str, Any]], *, is_new: bool) -> Verdict:
     key = (entry.kind, entry.id)
     if key not in after:
         return "budget"
     if after[key] != entry.content:
         return "conflict"
-    return "recorded" if first and key not in before else "known"
+    return "recorded" if is_new else "known"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import pandas as pd
 
@@ -14,6 +15,14 @@ from serving.database import is_laid_out, open_database, owner_of
 from serving.ledger import Kind, Ledger
 
 Rows = list[dict[str, Any]]
+
+_TIMES: Final[Mapping[Kind, str]] = {
+    "order": "ordered_at",
+    "event": "occurred_at",
+    "offer": "assigned_at",
+    "outcome": "redeemed_at",
+}
+"""When each kind of entry happened."""
 
 
 def programme_ledger(programme: Programme) -> dict[str, pd.DataFrame]:
@@ -29,37 +38,45 @@ def ledger_frames(
 ) -> dict[str, pd.DataFrame]:
     """Return what came in, of these members only if named, by table; tables without rows are left out.
 
-    A row became known when it was received. Outcomes are told of by the offers they belong to; the latest counts.
+    A row became known when it was received, and happened by then: a caller's clock may be ahead of ours. Outcomes are
+    told of by the offers they belong to; the latest counts.
     """
-    orders, lines = _orders(ledger, member_ids)
+    received = partial(_received, ledger, programme, member_ids)
+    orders, lines = _orders(received("order"))
     rows = {
         "orders": orders,
         "order_lines": lines,
-        "events": _received(ledger, "event", member_ids),
-        "offers": _offers(ledger, member_ids),
+        "events": [{**content, "recorded_at": at} for at, content in received("event")],
+        "offers": _offers(received("offer"), received("outcome")),
     }
     return {name: _frame(name, of_table, programme) for name, of_table in rows.items() if of_table}
 
 
-def _orders(ledger: Ledger, member_ids: Collection[str] | None) -> tuple[Rows, Rows]:
-    orders = _received(ledger, "order", member_ids)
+def _received(
+    ledger: Ledger, programme: Programme, member_ids: Collection[str] | None, kind: Kind
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return when each entry was received, and its content, which happened no later."""
+    time = _TIMES[kind]
+    found = []
+    for received_at, content in ledger.read(kind, member_ids):
+        at = received_at.isoformat() + "Z"
+        is_ahead = content.get(time) is not None and programme.instant(content[time]) > received_at
+        found.append((at, {**content, time: at} if is_ahead else dict(content)))
+    return found
+
+
+def _orders(received: Sequence[tuple[str, dict[str, Any]]]) -> tuple[Rows, Rows]:
+    orders = [{**content, "recorded_at": at} for at, content in received]
     lines = [{**line, "order_id": order["order_id"]} for order in orders for line in order.pop("lines", ())]
     return orders, lines
 
 
-def _offers(ledger: Ledger, member_ids: Collection[str] | None) -> Rows:
-    offers = {offer["offer_id"]: offer for offer in _received(ledger, "offer", member_ids)}
-    for _, outcome in ledger.read("outcome", member_ids):
+def _offers(received: Sequence[tuple[str, dict[str, Any]]], outcomes: Sequence[tuple[str, dict[str, Any]]]) -> Rows:
+    offers = {content["offer_id"]: {**content, "recorded_at": at} for at, content in received}
+    for _, outcome in outcomes:
         told = (name for name in ("redeemed_at", "cost_amount") if name in outcome)
         offers[outcome["offer_id"]].update((name, outcome[name]) for name in told)
     return list(offers.values())
-
-
-def _received(ledger: Ledger, kind: Kind, member_ids: Collection[str] | None) -> Rows:
-    return [
-        {**content, "recorded_at": received_at.isoformat() + "Z"}
-        for received_at, content in ledger.read(kind, member_ids)
-    ]
 
 
 def _frame(table: str, rows: Sequence[Mapping[str, Any]], programme: Programme) -> pd.DataFrame:

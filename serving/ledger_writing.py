@@ -80,17 +80,17 @@ def watch(lookup: Lookup, member_ids: Collection[str]) -> list[Alert] | None:
         now = utc_now()
         known = lookup.up_to_date(member_ids, now)
         scores = [score(part.features, lookup.bundle) for part in known.parts if len(part.features)]
+        risks = (dict(zip(part["member_id"], part["churn_probability"].astype(float), strict=True)) for part in scores)
+        return lookup.alerts.watch(
+            {name: risk for part in risks for name, risk in part.items()},
+            {name: record.churn_probability for name, record in records.items()},
+            threshold=lookup.programme.service.alert_threshold,
+            now=now,
+            published_at=publication.published_at,
+        )
     except WinbackError:
         _log.warning("alerts wait until decisions can be brought up to date", exc_info=True)
         return None
-    risks = (dict(zip(part["member_id"], part["churn_probability"].astype(float), strict=True)) for part in scores)
-    return lookup.alerts.watch(
-        {name: risk for part in risks for name, risk in part.items()},
-        {name: record.churn_probability for name, record in records.items()},
-        threshold=lookup.programme.service.alert_threshold,
-        now=now,
-        published_at=publication.published_at,
-    )
 
 
 def catch_up(lookup: Lookup) -> None:

@@ -69,7 +69,9 @@ def load(programme: Programme, step: Step, *, set_aside: Path | None = None, fol
 
 
 def as_of_or_next_day(programme: Programme, as_of: date | str | None, data_until: datetime) -> datetime:
-    """Return the as_of asked for, else the first moment of the local day after the last row.
+    """Return the as_of asked for, else the first moment of the local day after the last row, or of today if earlier.
+
+    What came in today is part of the decisions of the days after.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def as_of_or_next_day(programme: Programme, as_of: date | str | None, data_until
         mistyped year would stand as the latest ever after.
     """
     if as_of is None:
-        return programme.instant(programme.local_date(data_until) + timedelta(days=1))
+        return programme.instant(min(programme.local_date(data_until) + timedelta(days=1), _today(programme)))
     asked = not_in_future(programme, as_of)
     day = programme.local_date(asked)
     if asked != programme.instant(day):
@@ -90,7 +92,11 @@ def as_of_or_next_day(programme: Programme, as_of: date | str | None, data_until
 def not_in_future(programme: Programme, as_of: date | str) -> datetime:
     """Return the instant asked for; refuse one that is later than the first moment of tomorrow."""
     asked = programme.instant(as_of)
-    tomorrow = programme.local_date(datetime.now(UTC).replace(tzinfo=None)) + timedelta(days=1)
+    tomorrow = _today(programme) + timedelta(days=1)
     if asked > programme.instant(tomorrow):
         raise InputError(f"{as_of} lies in the future; the latest date that can be asked for is {tomorrow}")
     return asked
+
+
+def _today(programme: Programme) -> date:
+    return programme.local_date(datetime.now(UTC).replace(tzinfo=None))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from features.errors import InputError
 from features.programme import Programme
+from serving.rows import chances_told
 
 NAMED: Final = 5
 """So many arms that are not the programme's a warning names."""
@@ -62,9 +62,6 @@ def read_probabilities(probabilities: pd.Series) -> list[Mapping[str, float]]:
 
 def _mapping(text: str) -> Mapping[str, float]:
     try:
-        return {str(arm): float(chance) for arm, chance in json.loads(text).items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise InputError(
-            f"offers.probabilities: {text[:80]!r} is no JSON object of chances such as "
-            '{"control": 0.1, "coupon_10": 0.9}'
-        ) from error
+        return chances_told(text)
+    except ValueError as error:
+        raise InputError(f"offers.probabilities: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from features.errors import WinbackError
 from features.programme import Programme
@@ -44,11 +44,13 @@ class ElsewhereError(Exception):
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a result comes from, as of when (ISO date or time), and when it was computed (ISO time)."""
+    """Where a result comes from, by which versions, as of when (ISO date or time), and when computed (ISO time)."""
 
     source: Source
     as_of: str
     computed_at: str
+    model_version: str
+    policy_version: str | None
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,23 @@ class Lookup:
         """Return the instant asked for, else that of the publication, else now."""
         if asked is not None:
             return not_in_future(self.programme, asked)
-        publication = self.store.current()
-        return utc_now() if publication is None else self.programme.instant(publication.as_of)
+        return self.moment_of(self.store.current())
+
+    def moment_of(self, publication: Publication | None) -> datetime:
+        """Return a publication's instant; now without one, and where model or policy have seen what came after it."""
+        if publication is None:
+            return utc_now()
+        instant, policy = self.programme.instant(publication.as_of), self.policy_table
+        has_seen_later = instant < self.bundle.trained_until or (policy is not None and instant < policy.as_of)
+        return utc_now() if has_seen_later else instant
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """The versions that answer now."""
+        return {
+            "model_version": self.bundle.version,
+            "policy_version": self.policy_table.version if self.policy_table else None,
+        }
 
     def ration(self) -> Ration | None:
         """Return what the current publication's budget and set-up costs leave of the policy."""

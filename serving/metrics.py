@@ -10,8 +10,10 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from serving.answers import Answers
-from serving.contracts import FailedItem, ScoredItem
+from serving.contracts import ExplainedItem, FailedItem, RecommendedItem, ScoredItem
 
+PARTS: Final = ("model", "policy", "keys", "store")
+"""What is looked at for newer versions while the service runs."""
 CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8"
 _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _TENTHS: Final = tuple(tenth / 10 for tenth in range(1, 10))
@@ -19,23 +21,26 @@ _TENTHS: Final = tuple(tenth / 10 for tenth in range(1, 10))
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What is counted of an answer: churn probability and what is sent, or why nothing, per decision; error codes."""
+    """What is counted of an answer: churn probabilities; what is sent, or why nothing; and error codes, per item."""
 
-    decisions: tuple[tuple[float, str], ...]
-    errors: tuple[str, ...]
+    probabilities: tuple[float, ...] = ()
+    decisions: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, items: Iterable[ScoredItem | FailedItem]) -> Tally:
+    def of(cls, items: Iterable[ScoredItem | RecommendedItem | ExplainedItem | FailedItem]) -> Tally:
         """Take down what is counted of an answer's items."""
-        decisions, errors = [], []
+        probabilities, decisions, errors = [], [], []
         for item in items:
             if isinstance(item, FailedItem):
                 errors.append(item.error.code)
-            else:
-                decided = item.decision
-                name = decided.no_offer_reason or decided.assigned_incentive or "none"
-                decisions.append((decided.churn_probability, name))
-        return cls(tuple(decisions), tuple(errors))
+                continue
+            told = item.decision if isinstance(item, ScoredItem) else item
+            if not isinstance(told, RecommendedItem):
+                probabilities.append(told.churn_probability)
+            if not isinstance(told, ExplainedItem):
+                decisions.append(told.no_offer_reason or told.assigned_incentive or "none")
+        return cls(tuple(probabilities), tuple(decisions), tuple(errors))
 
 
 class Metrics:
@@ -56,6 +61,8 @@ class Metrics:
         self._served = self._gauge("served", "1 for what is served now.", "model_version", "policy_version")
         self._now: Gauge | None = None
         self._is_current = self._gauge("is_current", "0 while a newer version was refused.", "what")
+        for what in PARTS:
+            self.holds(what, current=True)
 
     def answered(self, path: str, status: int, seconds: float) -> None:
         """Count a request."""
@@ -64,8 +71,9 @@ class Metrics:
 
     def count(self, tally: Tally) -> None:
         """Count the decisions and errors of an answer."""
-        for probability, decision in tally.decisions:
+        for probability in tally.probabilities:
             self._churn.observe(probability)
+        for decision in tally.decisions:
             self._decisions.labels(decision).inc()
         for code in tally.errors:
             self._failed.labels(code).inc()
@@ -81,7 +89,11 @@ class Metrics:
     def reloaded(self, what: str, *, taken: bool) -> None:
         """Count a new version that was taken over or refused."""
         self._reloads.labels(what, "taken" if taken else "refused").inc()
-        self._is_current.labels(what).set(taken)
+        self.holds(what, current=taken)
+
+    def holds(self, what: str, *, current: bool) -> None:
+        """Say whether the newest version of a part is the one that is served."""
+        self._is_current.labels(what).set(current)
 
     def ages(self, what: str, since: Callable[[], datetime | None]) -> None:
         """Show, whenever it is read, the seconds since an instant in naive UTC; nothing where there is none yet."""

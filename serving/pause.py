@@ -13,7 +13,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from features.programme import Programme
-from serving.database import METADATA, Database, open_database, owner_of
+from serving.database import METADATA, Commits, Database, open_database, owner_of
 from serving.records import DecisionRecord
 
 _pauses = sa.Table(
@@ -53,7 +53,8 @@ class Switch:
     def __init__(self, database: Database, *, owner: str = "") -> None:
         self._database = database
         self._owner = owner
-        self._asked: tuple[int | None, Pause | None] = None, None
+        self._on = sa.select(_pauses.c.since, _pauses.c.reason).where(_pauses.c.owner == owner)
+        self._asked: tuple[Commits | None, Pause | None] = None, None
 
     def pause(self, reason: str = "") -> Pause:
         """Recommend nothing from now on; said again it gives the reason anew."""
@@ -84,8 +85,7 @@ class Switch:
         return pause is None and commits is not None and commits == self._database.commits()
 
     def _read(self, connection: sa.Connection) -> Pause | None:
-        query = sa.select(_pauses.c.since, _pauses.c.reason).where(_pauses.c.owner == self._owner)
-        row = connection.execute(query).one_or_none()
+        row = connection.execute(self._on).one_or_none()
         return None if row is None else Pause(row.since, row.reason)
 
 

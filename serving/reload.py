@@ -7,7 +7,9 @@ by one assignment: no request waits, and none sees parts of both.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,24 +18,31 @@ from typing import Any, Final, Literal
 
 from starlette.datastructures import State
 
-from features.errors import PassingError
+from features.errors import PassingError, RefusedError
 from features.programme import Programme
 from serving.answers import Answers
 from serving.cache import AnswerCache
-from serving.database import StoreError
+from serving.contracts import ItemError
+from serving.database import Commits, StoreError
 from serving.envelope import Surroundings
+from serving.failures import STORE_AWAY
 from serving.histories import from_histories
 from serving.keys import KeyStore
 from serving.known import decide_known
 from serving.mlflow_home import on_a_server
+from serving.policy_table import PolicyTable
 from serving.resolve import Stamp, bundle_stamp, policy_stamp, resolve_bundle, resolve_policy_table
 from serving.rows import History
+from serving.why import policy_segments
 
-What = Literal["model", "policy", "keys"]
+What = Literal["model", "policy", "keys", "store"]
 
 WATCH_SECONDS: Final = 1.0
 SERVER_SECONDS: Final = 15.0
 """How often an MLflow server is asked which model is champion."""
+
+REFUSED_SECONDS: Final = 60.0
+"""After so long, what was refused is tried again: a policy as of tomorrow will do tomorrow."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +68,10 @@ def try_out(answers: Answers) -> None:
     order = {"order_id": "1", "ordered_at": (now - timedelta(days=1)).isoformat(), "net_amount": 1.0}
     history = History.model_validate({"member_id": "nobody", "orders": [order]})
     known = from_histories([history], now, answers.programme)
-    decide_known(known, answers.bundle, answers.policy_table, answers.programme, None)
+    decided = decide_known(known, answers.bundle, answers.policy_table, answers.programme, None)
+    if isinstance(outcome := decided[history.member_id], ItemError):
+        raise RefusedError(f"a member made up to try it out is not decided about: {outcome.message}")
+    policy_segments(answers.policy_table, paused=False)
 
 
 class Reloader:
@@ -83,6 +95,10 @@ class Reloader:
             "model": self._bundle_stamp(),
             "policy": policy_stamp(sources.programme),
         }
+        self._again: dict[What, float] = {}
+        self._commits: Commits | None = None
+        for what in state.answers.refused:
+            self._refused(what)
         self._ended = threading.Event()
         self._one_changes_answers = threading.RLock()
         models_seconds = SERVER_SECONDS if on_a_server(sources.programme) else WATCH_SECONDS
@@ -115,10 +131,27 @@ class Reloader:
     def look_here(self) -> None:
         """Take over a new policy table, new keys and a new publication."""
         programme, keys = self._sources.programme, self._sources.keys
-        self._renew("policy", lambda: policy_stamp(programme), lambda: resolve_policy_table(programme), "policy_table")
-        if keys is not None:
-            self._renew_keys(keys)
-        self._renew_cache()
+        self._renew("policy", lambda: policy_stamp(programme), self._policy_table, "policy_table")
+        commits = self._commits_now()
+        if commits is None or commits != self._commits:
+            self._commits = commits
+            if keys is not None:
+                self._renew_keys(keys)
+            self._renew_cache()
+
+    def _commits_now(self) -> Commits | None:
+        """Return what changes with what is in the store, where that can be told without asking for all of it."""
+        answers: Answers = self._state.answers
+        try:
+            return answers.store.commits()
+        except StoreError:
+            return None
+
+    def _policy_table(self) -> PolicyTable | None:
+        table, answers = resolve_policy_table(self._sources.programme), self._state.answers
+        if table is None and answers.policy_table is not None:
+            raise RefusedError("the policy table is gone")
+        return table
 
     def _watch(self, look: Callable[[], None], seconds: float) -> None:
         while not self._ended.wait(seconds):
@@ -128,14 +161,20 @@ class Reloader:
         """Load a part that may have changed, try it out, and let it answer."""
         try:
             now = stamp()
-            if now == self._seen[what]:
+            if now == self._seen[what] and time.monotonic() < self._again.get(what, math.inf):
                 return
+            self._again.pop(what, None)
             self._seen[what] = now
             self._take_over(what, field, load())
         except Exception as error:  # whatever is wrong with it, the old one keeps serving
-            if isinstance(error, PassingError):
-                self._seen[what] = None
             self._refuse(what, error)
+            self._refused(what, 0 if isinstance(error, PassingError) else REFUSED_SECONDS)
+
+    def _refused(self, what: What, seconds: float = REFUSED_SECONDS) -> None:
+        """Try what was refused again after a while."""
+        self._again[what] = time.monotonic() + seconds
+        surroundings: Surroundings = self._state.surroundings
+        surroundings.metrics.holds(what, current=False)
 
     def _take_over(self, what: What, field: str, new: Any) -> None:
         with self._one_changes_answers:
@@ -166,10 +205,14 @@ class Reloader:
         cache: AnswerCache = self._state.answer_cache
         try:
             cache.renew(answers.source())
-        except StoreError:  # what has changed meanwhile, a pause above all, cannot be known
+            self._accept("store")
+        except StoreError as error:  # what has changed meanwhile, a pause above all, cannot be known
             cache.drop()
+            self._refuse("store", error)
 
     def _accept(self, what: What) -> None:
+        surroundings: Surroundings = self._state.surroundings
+        surroundings.metrics.holds(what, current=True)
         with self._one_changes_answers:
             answers: Answers = self._state.answers
             if what in answers.refused:
@@ -179,9 +222,10 @@ class Reloader:
     def _refuse(self, what: What, error: Exception) -> None:
         with self._one_changes_answers:
             answers: Answers = self._state.answers
-            if answers.refused.get(what) == str(error):
+            why = STORE_AWAY if isinstance(error, StoreError) else str(error)
+            if answers.refused.get(what) == why:
                 return
-            self._state.answers = replace(answers, refused={**answers.refused, what: str(error)})
+            self._state.answers = replace(answers, refused={**answers.refused, what: why})
         _log.warning("refused new %s, what was there keeps serving: %s", what, error)
         surroundings: Surroundings = self._state.surroundings
         surroundings.metrics.reloaded(what, taken=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 from features.errors import RefusedError
 from features.programme import Programme
 from serving.bundle import ModelBundle
-from serving.bundle_files import MANIFEST, load_bundle, load_policy_table
+from serving.bundle_files import load_bundle, load_policy_table
 from serving.mlflow_home import database_file, on_a_server
 from serving.policy_table import PolicyTable
 from serving.registry import champion_number, load_champion
@@ -60,7 +60,7 @@ def bundle_stamp(programme: Programme, folder: Path | None = None) -> Stamp:
         If a server tracks the models and does not answer.
     """
     if folder is not None:
-        return _stamp(folder / MANIFEST)
+        return _stamp(*sorted(folder.glob("*")))
     if on_a_server(programme):
         return (champion_number(programme),)
     database = database_file(programme)

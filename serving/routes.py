@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 MAX_ALERTS: Final = 1_000
 LARGEST_CURSOR: Final = 2**63 - 1
-ASKED: Final = (401, 403, 429, 500, 503)
+ASKED: Final = (401, 403, 429, 500, 503, 504)
 """Statuses of every route; `_POSTED` of those that take a body."""
 _POSTED: Final = (400, 408, 413, 415, 422, *ASKED)
 
@@ -72,13 +72,17 @@ def add_member_routes(app: FastAPI, readers: Executor, computers: Executor) -> N
         """Return what to send to members, if anything, and why or why not."""
         answers, request.state.members = _answers(request), _members(body)
         pool = readers if body.member_ids else computers
-        return await run(pool, lambda: answers.recommend(body, request_id=request_id(request)))
+        answer = await run(pool, lambda: answers.recommend(body, request_id=request_id(request)))
+        request.state.tally = Tally.of(answer.results)
+        return answer
 
     @app.post("/v1/explain", responses=documented(*_POSTED, 409), openapi_extra=needs("score"))
     async def explain(body: ExplainRequest, request: Request) -> ExplainAnswer:
         """Return what moved members' churn probabilities, input by input."""
         answers, request.state.members = _answers(request), _members(body)
-        return await run(computers, lambda: answers.explain(body, request_id=request_id(request)))
+        answer = await run(computers, lambda: answers.explain(body, request_id=request_id(request)))
+        request.state.tally = Tally.of(answer.results)
+        return answer
 
 
 def add_policy_routes(app: FastAPI, readers: Executor) -> None:
@@ -122,7 +126,7 @@ def add_ledger_routes(app: FastAPI, writers: Executor) -> None:
     @app.post("/v1/offers", responses=documented(*_POSTED), openapi_extra=needs("write"))
     async def offers(body: OffersRequest, request: Request) -> OffersAnswer:
         """Write down offers, as far as the budget goes."""
-        answers = _answers(request)
+        answers, request.state.members = _answers(request), [offer.member_id for offer in body.offers]
         written = await run(writers, lambda: write_offers(answers, body.offers))
         return OffersAnswer(**_head(answers, request), offers=written)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Self
 
@@ -46,6 +48,28 @@ def _event(value: str) -> str:
     if value not in EVENTS:
         raise ValueError(f"must be one of {', '.join(EVENTS)}")
     return value
+
+
+def chances_told(text: str) -> Mapping[str, float]:
+    """Read the chances of an offer's arms.
+
+    Raises
+    ------
+    ValueError
+        If the text is no JSON object of chances.
+    """
+    try:
+        chances = {str(arm): float(chance) for arm, chance in json.loads(text).items()}
+    except (ValueError, AttributeError, TypeError):
+        chances = {}
+    if not chances or not all(0 <= chance <= 1 for chance in chances.values()):
+        raise ValueError(f'{text[:80]!r} is no JSON object of chances such as {{"control": 0.1, "coupon_10": 0.9}}')
+    return chances
+
+
+def _chances(text: str) -> str:
+    chances_told(text)
+    return text
 
 
 Id = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable), AfterValidator(_not_padded)]
@@ -112,7 +136,7 @@ class OfferRow(Strict):
     cost_amount: Money | None = None
     redeemed_at: Time | None = None
     policy_segment: Text | None = None
-    probabilities: Annotated[str, Field(max_length=2000)] | None = None
+    probabilities: Annotated[str, Field(max_length=2000), AfterValidator(_chances)] | None = None
     recorded_at: Time | None = None
 
 

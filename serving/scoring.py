@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from features.errors import RefusedError
@@ -32,6 +33,20 @@ SCORE_COLUMNS: Final = (
     "prior_expected_value",
 )
 ONE_THREAD_UP_TO_ROWS: Final = 1_000
+
+
+class SenselessError(RefusedError):
+    """Some members' features give scores that make no sense.
+
+    Attributes
+    ----------
+    rows
+        Of each member, whether they are one of them.
+    """
+
+    def __init__(self, message: str, rows: NDArray[np.bool_]) -> None:
+        super().__init__(message)
+        self.rows = rows
 
 
 @dataclass(frozen=True)
@@ -165,7 +180,7 @@ def _order_probability(churn: Floats, bundle: ModelBundle, matrix: Floats, prior
     return np.asarray(bound(orders, 1.0 - churn))
 
 
-def _refuse_senseless(member_ids: pd.Series, numbers: Mapping[str, Floats]) -> None:
+def _refuse_senseless(member_ids: Any, numbers: Mapping[str, Floats]) -> None:
     """Refuse to hand out what is not finite, or is called a probability and is none."""
     for name, values in numbers.items():
         senseless = ~np.isfinite(values)
@@ -173,7 +188,8 @@ def _refuse_senseless(member_ids: pd.Series, numbers: Mapping[str, Floats]) -> N
             senseless |= (values < 0) | (values > 1)
         if senseless.any():
             row = int(senseless.argmax())
-            raise RefusedError(
+            raise SenselessError(
                 f"{name} makes no sense for {senseless.sum()} of {len(values)} members, "
-                f"as {values[row]} for {member_ids.iloc[row]!r}"
+                f"as {values[row]} for {np.asarray(member_ids, object)[row]!r}",
+                senseless,
             )

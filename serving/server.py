@@ -32,7 +32,7 @@ def serve(
     InputError
         If the host is no IP address, or nobody would be asked for a key at one that others reach.
     RefusedError
-        If keys are asked for and there is none, or there is no whole model.
+        If keys are asked for and there is none, there is no whole model, or model or policy cannot decide as of now.
     """
     _refuse_unguarded(host, asks_for_keys=asks_for_keys)
     programme = load_programme(programme_file)

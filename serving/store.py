@@ -21,7 +21,7 @@ from features.programme import Programme
 from serving import runs
 from serving.approvals import refuse_unapproved
 from serving.bulk import load_rows, with_json
-from serving.database import Database, one_at_a_time, open_database, owner_of
+from serving.database import Commits, Database, one_at_a_time, open_database, owner_of
 from serving.publications import (
     DECISIONS,
     PUBLICATIONS,
@@ -59,10 +59,16 @@ class Store:
     def __init__(self, database: Database, *, owner: str = "") -> None:
         self._database = database
         self._owner = owner
+        # Put together once: it takes longer than asking, and leaves much for the garbage collector.
+        self._current, self._of_members = self._latest(PUBLICATIONS), self._decisions_of_members()
 
     def close(self) -> None:
         """Let go of the database."""
         self._database.close()
+
+    def commits(self) -> Commits | None:
+        """See :meth:`serving.database.Database.commits`."""
+        return self._database.commits()
 
     def start(
         self,
@@ -208,23 +214,13 @@ class Store:
     def current(self) -> Publication | None:
         """Return the publication that is answered from; None before the first."""
         with self._database.reading() as connection:
-            found = connection.execute(self._latest(PUBLICATIONS)).mappings().one_or_none()
+            found = connection.execute(self._current).mappings().one_or_none()
         return None if found is None else publication_of(found)
 
     def read(self, member_ids: Sequence[str]) -> tuple[Publication | None, dict[str, DecisionRecord]]:
         """Return the current publication and its decisions of those members it knows, from one moment."""
-        publication, latest = PUBLICATIONS, self._latest(PUBLICATIONS.c.id).scalar_subquery()
-        query = (
-            sa.select(publication, DECISIONS.c.record)
-            .join(
-                DECISIONS,
-                (DECISIONS.c.publication_id == publication.c.id) & DECISIONS.c.member_id.in_(set(member_ids)),
-                isouter=True,
-            )
-            .where(publication.c.id == latest)
-        )
         with self._database.reading() as connection:
-            rows = connection.execute(query).mappings().all()
+            rows = connection.execute(self._of_members, {"member_ids": list(set(member_ids))}).mappings().all()
         if not rows:
             return None, {}
         records = [record_of(row["record"]) for row in rows if row["record"] is not None]
@@ -268,6 +264,14 @@ class Store:
         of_date = query if as_of is None else query.where(PUBLICATIONS.c.as_of == as_of)
         row = connection.execute(of_date).one_or_none()
         return None if row is None else Standing(*row)
+
+    def _decisions_of_members(self) -> sa.Select:
+        """Return the query of the current publication with its decisions of some ``member_ids``, or with none."""
+        publication, latest = PUBLICATIONS, self._latest(PUBLICATIONS.c.id).scalar_subquery()
+        asked = DECISIONS.c.member_id.in_(sa.bindparam("member_ids", expanding=True))
+        own = DECISIONS.c.publication_id == publication.c.id
+        query = sa.select(publication, DECISIONS.c.record).join(DECISIONS, own & asked, isouter=True)
+        return query.where(publication.c.id == latest)
 
     def _latest(self, *columns: Any) -> sa.Select:
         published = sa.select(*columns).where(self._own(PUBLISHED))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isnan
 from typing import Final
 
 from serving.contracts import Considered, SegmentItem
-from serving.policy_table import PolicyTable
+from serving.policy_table import Effect, PolicyTable
 from serving.records import DecisionRecord, NoOfferReason
 
 _WHY_NOT: Final[Mapping[NoOfferReason, tuple[str, str]]] = {
@@ -48,7 +49,7 @@ def why(decision: DecisionRecord) -> tuple[str, str]:
 
 
 def considered(policy_segment: str | None, policy_table: PolicyTable | None) -> list[Considered]:
-    """Return what each incentive was shown to do in a policy segment, cheapest first."""
+    """Return what each incentive was shown to do in a policy segment, cheapest first; those never tried there last."""
     effects = policy_table.effects if policy_table else ()
     own = [effect for effect in effects if effect.policy_segment == policy_segment]
     return [
@@ -56,13 +57,22 @@ def considered(policy_segment: str | None, policy_table: PolicyTable | None) -> 
             incentive_id=effect.incentive_id,
             verdict=effect.verdict,
             why=effect.why,
-            cost_per_member=effect.cost_per_member,
-            recall=effect.recall.value,
-            recall_low=effect.recall.simultaneous_low,
-            recall_high=effect.recall.simultaneous_high,
+            cost_per_member=_known(effect.cost_per_member),
+            recall=_known(effect.recall.value),
+            recall_low=_known(effect.recall.simultaneous_low),
+            recall_high=_known(effect.recall.simultaneous_high),
         )
-        for effect in sorted(own, key=lambda effect: (effect.cost_per_member, effect.incentive_id))
+        for effect in sorted(own, key=_cheapest_first)
     ]
+
+
+def _cheapest_first(effect: Effect) -> tuple[bool, float, str]:
+    cost = _known(effect.cost_per_member)
+    return cost is None, cost or 0.0, effect.incentive_id
+
+
+def _known(number: float) -> float | None:
+    return None if isnan(number) else number
 
 
 def policy_segments(policy_table: PolicyTable | None, *, paused: bool) -> list[SegmentItem]:

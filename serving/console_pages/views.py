@@ -129,6 +129,6 @@ def _steps(answers: Answers, scored: ScoredItem) -> list[Step]:
 
 def _reach(considered: list[Considered]) -> tuple[float, float]:
     """Return the range that intervals of effects on recall are drawn in, 0 in it."""
-    low = min((each.recall_low for each in considered), default=0.0)
-    high = max((each.recall_high for each in considered), default=0.0)
-    return min(low, 0.0), max(high, 0.01)
+    lows = [each.recall_low for each in considered if each.recall_low is not None]
+    highs = [each.recall_high for each in considered if each.recall_high is not None]
+    return min([0.0, *lows]), max([0.01, *highs])

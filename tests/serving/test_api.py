@@ -25,7 +25,13 @@ class FakeAnswers:
     def score(self, request, *, request_id):
         if self.failure:
             raise self.failure
-        where = {"source": "published", "as_of": "2026-01-05", "computed_at": "2026-01-05T01:00:00+00:00"}
+        where = {
+            "source": "published",
+            "as_of": "2026-01-05",
+            "computed_at": "2026-01-05T01:00:00+00:00",
+            "model_version": "model1",
+            "policy_version": None,
+        }
         results = [ScoredItem(member_id=member, **where, decision=decision(member)) for member in request.member_ids]
         return ScoreAnswer(
             request_id=request_id,
@@ -160,7 +166,6 @@ def test_a_body_of_unstated_length_is_refused_once_too_large():
         (RefusedError("the model has seen it"), 409, "refused"),
         (InputError("no such time zone"), 422, "invalid"),
         (NotReadyError("nothing published"), 503, "not_ready"),
-        (StoreError("the store failed"), 503, "not_ready"),
     ],
 )
 def test_each_known_failure_has_its_status(failure, status, code):
@@ -168,6 +173,14 @@ def test_each_known_failure_has_its_status(failure, status, code):
     assert response.status_code == status
     assert refusal(response)["code"] == code
     assert refusal(response)["message"] == str(failure)
+
+
+def test_where_the_store_is_that_fails_is_for_the_log_only(caplog):
+    response = score(StoreError("the store at sqlite:////srv/secret.db failed"), json={"member_ids": ["a"]})
+    assert response.status_code == 503
+    assert refusal(response)["code"] == "not_ready"
+    assert "secret" not in response.text
+    assert "secret" in caplog.text
 
 
 @pytest.mark.parametrize("fault", [ValueError("secret"), KeyError("secret"), RuntimeError("secret")])
@@ -200,7 +213,7 @@ def test_openapi_documents_every_route_and_refusal():
     }
     responses = schema["paths"]["/v1/score"]["post"]["responses"]
     assert set(responses) == {
-        "200", "400", "401", "403", "408", "409", "413", "415", "422", "429", "500", "503",
+        "200", "400", "401", "403", "408", "409", "413", "415", "422", "429", "500", "503", "504",
     }  # fmt: skip
     assert "HTTPValidationError" not in json.dumps(schema)
 

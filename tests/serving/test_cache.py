@@ -13,7 +13,7 @@ QUESTION = ("/v1/score", b"{}")
 
 
 def kept(size: int) -> Kept:
-    return Kept(b" " * (size - 1024), (), Tally((), ()))
+    return Kept(b" " * (size - 1024), (), Tally())
 
 
 class CountingAnswers:
@@ -32,7 +32,13 @@ class CountingAnswers:
 
     def score(self, asked, *, request_id):
         self.asked += 1
-        where = {"source": self.source, "as_of": "2026-01-05", "computed_at": "2026-01-05T01:00:00+00:00"}
+        where = {
+            "source": self.source,
+            "as_of": "2026-01-05",
+            "computed_at": "2026-01-05T01:00:00+00:00",
+            "model_version": "model1",
+            "policy_version": None,
+        }
         said = {"no_offer_reason": "paused"} if self.paused else {}
         results = [ScoredItem(member_id=each, **where, decision=decision(each, **said)) for each in asked.member_ids]
         return ScoreAnswer(

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -169,6 +170,17 @@ def test_a_process_lost_over_the_call_again_is_a_passing_failure(computing, monk
         asyncio.run(computing.answer(3))
     monkeypatch.undo()
     computing.wait_until_ready()
+
+
+def test_parts_that_crash_or_never_decide_are_refused_and_the_old_go_on(published, computing, monkeypatch):
+    call = Call("/v1/score", json.dumps({**of_members(published, 1), "as_of": AS_OF}).encode(), "1")
+    for crashes, why in ((os._exit, "was lost"), (time.sleep, "does not decide")):
+        monkeypatch.setattr("serving.computing.inside.take_over", crashes)
+        monkeypatch.setattr("serving.computing.TAKE_OVER_SECONDS", 1.0)
+        with pytest.raises(RefusedError, match=why):
+            computing.take_over(30)
+        monkeypatch.undo()
+        assert asyncio.run(computing.answer(call)).status == 200
 
 
 def test_what_moves_a_risk_is_watched_and_recomputed_there(tmp_path):

@@ -17,6 +17,7 @@ from builders import chunk, decision, decisions_table
 
 import serving
 from serving.database import METADATA, Database, StoreError
+from serving.pause import Switch
 from serving.store import Store
 
 URL = "sqlite:///var/winback.db"
@@ -124,3 +125,28 @@ def test_of_two_writers_the_second_waits_and_sees_what_the_first_wrote(tmp_path)
 def test_one_that_cannot_be_opened_is_a_clear_error(url, tmp_path):
     with pytest.raises(StoreError, match="store"):
         Database(url, tmp_path)
+
+
+def test_a_file_restored_in_its_place_is_the_one_that_is_read_and_written_from_then_on(tmp_path):
+    file, backup = tmp_path / "winback.db", tmp_path / "backup.db"
+    with closing(Database(f"sqlite:///{file}")) as database:
+        switch = Switch(database)
+        assert switch.current() is None
+        with closing(sqlite3.connect(file)) as running, closing(sqlite3.connect(backup)) as copy:
+            running.backup(copy)
+        for each in tmp_path.glob("winback.db*"):
+            each.rename(tmp_path / f"old-{each.name}")
+        with pytest.raises(StoreError, match="is gone"):
+            switch.current()
+        backup.rename(file)
+        assert not switch.is_off_still()
+        with closing(Database(f"sqlite:///{file}")) as another:
+            Switch(another).pause("restored")
+        assert switch.current().reason == "restored"
+
+
+def test_what_is_written_is_not_in_the_text_of_a_failure(tmp_path):
+    with closing(Database(f"sqlite:///{tmp_path}/x.db")) as database:
+        with pytest.raises(StoreError) as failed, database.writing() as connection:
+            connection.execute(sa.text("insert into nowhere values (:id)"), {"id": "m001"})
+        assert "m001" not in str(failed.value.__cause__)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import threading
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,18 +12,33 @@ from builders import decision
 from web import application, open_to_all, request
 
 from serving import envelope
-from serving.contracts import ErrorAnswer, FailedItem, HealthAnswer, ItemError, ScoreAnswer, ScoredItem
+from serving.contracts import (
+    ErrorAnswer,
+    ExplainedItem,
+    FailedItem,
+    HealthAnswer,
+    ItemError,
+    RecommendedItem,
+    ScoreAnswer,
+    ScoredItem,
+)
 from serving.envelope import Surroundings, closed
 from serving.gate import Gate, needs_of
 from serving.keys import Key, KeyRing, _digest
 from serving.logs import JsonFormatter, RequestLog
-from serving.metrics import Metrics
+from serving.metrics import Metrics, Tally
 
 TEXT = "wb_0a0b0c0d_secret"
 MEMBER = "林黛玉"
 
 
-WHERE = {"source": "published", "as_of": "2026-01-05", "computed_at": "2026-01-05T01:00:00+00:00"}
+WHERE = {
+    "source": "published",
+    "as_of": "2026-01-05",
+    "computed_at": "2026-01-05T01:00:00+00:00",
+    "model_version": "model1",
+    "policy_version": None,
+}
 
 
 class FakeAnswers:
@@ -162,3 +178,59 @@ def test_prometheus_reads_what_was_answered():
         'winback_request_seconds_count{path="/v1/score"} 1.0',
     ):
         assert line in page
+
+
+@pytest.mark.parametrize(("scopes", "most", "status"), [(("write",), 100, 403), (("score",), 1, 429)])
+def test_the_line_of_a_call_that_is_refused_names_its_key(scopes, most, status, caplog):
+    surroundings = guarded(*scopes, requests_per_minute=most)
+    with caplog.at_level(logging.INFO, "winback.requests"):
+        score(surroundings)
+        score(surroundings)
+    line = json.loads(JsonFormatter().format(caplog.records[-1]))
+    assert (line["status"], line["key"]) == (status, "crm")
+
+
+def test_a_method_of_any_length_is_logged_as_another(caplog):
+    with caplog.at_level(logging.INFO, "winback.requests"):
+        request(application(FakeAnswers()), "X" * 1_000, "/v1/score")
+    (record,) = caplog.records
+    assert json.loads(JsonFormatter().format(record))["method"] == "other"
+
+
+def test_a_call_that_takes_too_long_is_ended_in_the_one_shape(monkeypatch):
+    class Slow(FakeAnswers):
+        def score(self, asked, *, request_id):
+            begun.wait(5)
+            return super().score(asked, request_id=request_id)
+
+    begun = threading.Event()
+    monkeypatch.setattr(envelope, "LONGEST_CALL_SECONDS", 0.05)
+    response = score(open_to_all(), None, app=application(Slow()))
+    begun.set()
+    assert (response.status_code, error_of(response)) == (504, "timed_out")
+
+
+def test_a_caller_who_hangs_up_within_a_body_is_no_fault_of_ours(caplog):
+    app, sent = application(FakeAnswers()), []
+    messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"100")]
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/score", "headers": headers, "query_string": b"",
+        "http_version": "1.1",
+    }  # fmt: skip
+
+    async def receive():
+        return next(messages)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == 400
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_recommendations_and_explanations_are_counted_as_well():
+    recommended = RecommendedItem.model_construct(no_offer_reason=None, assigned_incentive="coupon_10")
+    explained = ExplainedItem.model_construct(churn_probability=0.25)
+    assert Tally.of([recommended, explained]) == Tally((0.25,), ("coupon_10",), ())

@@ -9,6 +9,7 @@ import pytest
 from builders import small_programme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from web import application, request
 
 from serving.alerts import Alerts
@@ -18,7 +19,7 @@ from serving.board import Board
 from serving.contracts import ErrorAnswer
 from serving.database import Database
 from serving.ledger import Ledger
-from serving.ledger_contracts import EventsAnswer, OffersAnswer, OutcomesAnswer
+from serving.ledger_contracts import EventsAnswer, NewOffer, OffersAnswer, OutcomesAnswer
 from serving.pause import Switch
 from serving.store import Store
 
@@ -123,3 +124,11 @@ def test_each_item_of_any_call_is_answered_in_order_or_the_call_refused(answers,
             assert [item.id for item in told] == [row[identifier] for row in sent]
         else:
             ErrorAnswer.model_validate(response.json())
+
+
+@pytest.mark.parametrize("text", ["xx", "[]", "{}", '{"control": "half"}', '{"control": 1.4}', '{"control": NaN}'])
+def test_chances_that_nobody_could_read_later_are_refused(text):
+    with pytest.raises(ValidationError, match="no JSON object of chances"):
+        NewOffer(
+            offer_id="1", member_id="m", incentive_id="control", assigned_at="2026-01-01T00:00:00", probabilities=text
+        )

@@ -38,3 +38,8 @@ def test_a_time_of_day_is_bad_input():
 def test_a_mistyped_year_is_bad_input():
     with pytest.raises(InputError, match="2062-01-05 lies in the future"):
         as_of_or_next_day(SHANGHAI, "2062-01-05", DATA_UNTIL)
+
+
+def test_by_default_it_is_never_in_the_future():
+    now = datetime.now(UTC).replace(tzinfo=None)
+    assert as_of_or_next_day(SHANGHAI, None, now) == SHANGHAI.instant(SHANGHAI.local_date(now))

@@ -16,11 +16,11 @@ from features.sources import load_tables
 from serving.answers import open_answers
 from serving.batch import score_programme
 from serving.bundle_files import save_bundle, save_policy_table
-from serving.contracts import ExplainRequest, FailedItem, RecommendRequest, ScoreRequest
+from serving.contracts import ExplainRequest, FailedItem, Features, RecommendRequest, ScoreRequest
 from serving.known import decide_known
 from serving.ledger_contracts import NewEvent, NewOffer, NewOrder, NewOutcome
 from serving.ledger_writing import catch_up, watch, write_activity, write_offers, write_outcomes
-from serving.lookup import utc_now
+from serving.lookup import iso, utc_now
 from serving.reasons import contributions
 from serving.resolve import policy_file
 
@@ -191,7 +191,8 @@ def test_the_next_weekly_run_has_what_came_in_and_scores_by_id_are_published_aga
         again = order(in_tables["order_id"], in_tables["member_id"])
         write_activity(answers, [order("new-1", member, lines=lines), again], [visit("visit-1", member)])
         recomputed = scored(answers, member)[0]
-        score_programme(programme, tmp_path / "out", **run)
+        tomorrow = programme.local_date(utc_now()) + timedelta(days=1)
+        score_programme(programme, tmp_path / "out", as_of=tomorrow, **run)
         published = scored(answers, member)[0]
     assert (recomputed.source, published.source) == ("recomputed", "published")
     before = shop.frames["orders"].query("member_id == @member")["net_amount"].sum()
@@ -292,3 +293,41 @@ def test_paused_nothing_is_recommended_at_once_and_scores_go_on(answers, by_risk
     assert (told.paused, {part.incentive_id for part in told.segments}) == (True, {None})
     assert model.pause_reason == "wrong prices"
     assert scored(answers, member)[0].decision == before
+
+
+def test_a_clock_that_is_ahead_keeps_nobody_from_being_scored(answers, by_risk):
+    member = by_risk[-7]
+    ahead = iso(utc_now() + timedelta(minutes=2))
+    (written,), _ = write_activity(answers, [order("ahead", member, ordered_at=ahead)], [])
+    found = scored(answers, member)[0]
+    assert (written.status, found.source) == ("recorded", "recomputed")
+    assert found.decision.history_level != "no_order"
+
+
+def test_where_the_model_has_seen_later_answers_are_as_of_now_and_name_their_versions(answers, by_risk):
+    later = answers.bundle.model_copy(update={"trained_until": utc_now() - timedelta(days=1)})
+    newer = replace(answers, bundle=later)
+    request = ExplainRequest(member_ids=[by_risk[0]])
+    explained = newer.explain(request, request_id="x")
+    assert explained.model_version == answers.bundle.version
+    assert explained.results[0].model_version == later.version
+    assert newer.as_of(None) > later.trained_until
+    assert answers.as_of(None) == answers.programme.instant(AS_OF)
+
+
+def test_features_without_sense_are_errors_of_their_items_only(answers, by_risk):
+    known = answers.up_to_date(by_risk[:2], answers.programme.instant(AS_OF))
+    [part] = known.parts
+    rows = [
+        {name: None if value != value else value for name, value in row.items()}
+        for row in part.features.drop(columns=["member_id", "as_of"]).to_dict("records")
+    ]
+    rows[1]["value_total"] = None
+    sent = [Features(member_id=f"f{number}", values=row) for number, row in enumerate(rows)]
+    for answer in (
+        answers.score(ScoreRequest(features=sent), request_id="x"),
+        answers.explain(ExplainRequest(features=sent), request_id="x"),
+    ):
+        sensible, senseless = answer.results
+        assert sensible.source == "computed"
+        assert senseless.error.code == "invalid_features"

@@ -1,7 +1,10 @@
 """New models, policies and keys are taken over while the service runs; what cannot serve is refused."""
 
+import shutil
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -12,16 +15,17 @@ from web import application, open_to_all, request
 
 from features.errors import RefusedError
 from features.programme import Programme
-from serving.answers import Answers
+from serving.answers import Answers, open_answers, open_answers_again
 from serving.bundle import ModelBundle
 from serving.bundle_files import save_bundle, save_policy_table
 from serving.cache import AnswerCache, Kept
 from serving.contracts import ScoreAnswer
 from serving.database import StoreError
+from serving.failures import STORE_AWAY
 from serving.keys import KeyRing
 from serving.metrics import Tally
 from serving.policy_table import PolicyTable
-from serving.reload import Reloader, Sources, try_out
+from serving.reload import REFUSED_SECONDS, Reloader, Sources, try_out
 from serving.resolve import policy_file
 
 
@@ -51,6 +55,9 @@ class FakeStore:
     """A store with a publication, or away."""
 
     publication: Any = "first"
+
+    def commits(self) -> None:
+        return None
 
     def current(self) -> Any:
         if isinstance(self.publication, Exception):
@@ -169,7 +176,7 @@ def test_keys_read_last_hold_on_while_the_store_is_away(running):
     running.keys.now = StoreError("gone")
     running.reloader.look()
     assert gate.ring is held
-    assert running.answers.refused == {"keys": "gone"}
+    assert running.answers.refused == {"keys": STORE_AWAY}
     running.keys.now = KeyRing({})
     running.reloader.look()
     assert running.answers.refused == {}
@@ -178,7 +185,7 @@ def test_keys_read_last_hold_on_while_the_store_is_away(running):
 
 @pytest.mark.parametrize("change", ["second", StoreError("gone")])
 def test_answers_kept_are_dropped_when_what_they_come_from_changes_or_cannot_be_known(running, change):
-    cache, question, answer = running.state.answer_cache, ("/v1/score", b"{}"), Kept(b"}", (), Tally((), ()))
+    cache, question, answer = running.state.answer_cache, ("/v1/score", b"{}"), Kept(b"}", (), Tally())
     running.reloader.look()
     cache.keep(question, answer, state=cache.state)
     running.reloader.look()
@@ -225,3 +232,61 @@ def test_a_call_in_flight_is_answered_by_what_it_began_with():
         may_answer.set()
         assert in_flight.result() == "old"
     assert score() == "new"
+
+
+def test_a_policy_that_is_gone_is_refused(running, shop):
+    policy_file(running.answers.programme).unlink()
+    running.reloader.look()
+    assert running.answers.policy_table.version == shop.policy_table.version
+    assert running.answers.refused == {"policy": "the policy table is gone"}
+
+
+def test_what_was_refused_is_tried_again_after_a_while(running, shop, monkeypatch):
+    refusals, started = [RefusedError("as of tomorrow")], time.monotonic()
+
+    def tried(answers: Answers) -> None:
+        if refusals:
+            raise refusals.pop()
+
+    other = small_policy(shop.programme.instant(AS_OF), incentive_id="coupon_20")
+    reloader = Reloader(running.state, running.reloader._sources, tried)
+    save_policy_table(other, policy_file(running.answers.programme))
+    reloader.look()
+    reloader.look()
+    assert running.answers.refused == {"policy": "as of tomorrow"}
+    assert 'winback_is_current{what="policy"} 0.0' in metrics(running)
+    monkeypatch.setattr("serving.reload.time.monotonic", lambda: started + 2 * REFUSED_SECONDS)
+    reloader.look()
+    assert running.answers.policy_table.version == other.version
+    assert 'winback_is_current{what="policy"} 1.0' in metrics(running)
+
+
+def test_a_folder_that_was_copied_the_manifest_first_is_taken_over_once_whole(running, shop, tmp_path):
+    better = shop.bundle.model_copy(update={"value_factor": 1.5})
+    save_bundle(better, tmp_path / "better")
+    models = sorted((tmp_path / "better").glob("model_*"))
+    for old in running.folder.iterdir():
+        old.unlink()
+    for file in (tmp_path / "better").iterdir():
+        if file not in models:
+            shutil.copy(file, running.folder)
+    running.reloader.look()
+    assert "model" in running.answers.refused
+    for file in models:
+        shutil.copy(file, running.folder)
+    running.reloader.look()
+    assert running.answers.bundle.version == better.version
+
+
+def test_a_service_that_starts_anew_goes_on_without_a_policy_it_must_refuse(published, tmp_path):
+    file = policy_file(published.programme)
+    kept = file.read_bytes()
+    try:
+        save_policy_table(small_policy(published.programme.instant("2999-01-01")), file)
+        with pytest.raises(RefusedError, match="seen what came after"):
+            open_answers(published.programme)
+        with closing(open_answers_again(published.programme)) as answers:
+            assert answers.policy_table is None
+            assert "seen what came after" in answers.refused["policy"]
+    finally:
+        file.write_bytes(kept)
