@@ -88,8 +88,8 @@ class ComputingProcess:
             return None
 
     def close(self) -> None:
-        """Let it finish what it was asked, and end it."""
-        self._pool.shutdown()
+        """Let it finish what it is at, and end it."""
+        self._pool.shutdown(cancel_futures=True)
 
     async def _ask(self, function: Callable[..., T], *arguments: Any) -> T:
         for _ in range(TRIES):

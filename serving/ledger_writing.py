@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Final, Literal
 
 from features.errors import WinbackError
@@ -99,14 +98,17 @@ def catch_up(lookup: Lookup) -> None:
 
 
 def behind(lookup: Lookup) -> list[str]:
-    """Return members about whom something was received since their risks were computed, so many as fit one call."""
+    """Return members about whom something was received since their risks were computed, so many as fit one call.
+
+    The latest come first: strangers, who never have a risk, must not take the places of the others for good.
+    """
     publication = lookup.store.current()
     if publication is None:
         return []
     received = lookup.ledger.received(lookup.changed_since(publication))
     computed = lookup.alerts.computed(received)
-    behind = (name for name, at in received.items() if name not in computed or computed[name] <= at)
-    return list(islice(behind, CAUGHT_UP_AT_ONCE))
+    late = [name for name, at in received.items() if name not in computed or computed[name] <= at]
+    return sorted(late, key=lambda name: received[name], reverse=True)[:CAUGHT_UP_AT_ONCE]
 
 
 Item = Entry | tuple[str, ItemError]
