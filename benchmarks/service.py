@@ -201,7 +201,7 @@ def best(loads: Iterator[Timings]) -> Timings:
 
 
 def typical_tail(loads: Sequence[Timings]) -> float:
-    """The slowest hundredth over the median, in the middle of all rounds: one stall of the machine is in one of them."""
+    """The slowest hundredth over the median, of the middle round: a stall of the machine is in one of them only."""
     return float(np.median([load.quantile(0.99) / load.quantile(0.5) for load in loads]))
 
 
