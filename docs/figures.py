@@ -125,11 +125,12 @@ SERVICE = """## The service: `make bench-service`
 
 Beside a bare BentoML `async def` endpoint that is sent, and sends back, the same answer about one stored member; both
 on the loopback address, one worker each, in one run. Cached: the members were asked about before; uncached: for the
-first time. Eight callers, unless it says otherwise; the load is one thread on plain sockets, its connections open before
-the first request. The service answers before BentoML's own middlewares, which the echo passes. An answer kept in memory
-asks whether a pause is on only when somebody has written to the database since. A history's milliseconds are those of one
-caller, over HTTP. Beside histories, which another process asks for one after the other, stored decisions arrive at half
-the rate the echo can answer, and are compared with the same arrivals alone: their median, and their slowest hundredth.
+first time. Eight callers, unless it says otherwise; the load is one thread on plain sockets, its connections open
+before the first request. The service answers before BentoML's own middlewares, which the echo passes. An answer kept in
+memory asks whether a pause is on only when somebody has written to the database since. A history's milliseconds are
+those of one caller, over HTTP. Beside histories, which another process asks for one after the other, stored decisions
+arrive at half the rate the echo can answer, and are compared with the same arrivals alone: their median, and their
+slowest hundredth.
 """
 
 SIZES = {
