@@ -24,6 +24,7 @@ from serving.ledger_frames import ledger_frames
 from serving.published_history import PublishedHistory
 
 _REPORTED_LATER: Final = ("redeemed_at", "cost_amount")
+_NO_HISTORY: Final = "no history is published where the service runs: run `winback score` there, or copy var/history"
 _UNKNOWN: Final = ItemError(code="unknown_member", message="not in the programme's table of members")
 
 Frames = Mapping[str, pd.DataFrame]
@@ -41,7 +42,7 @@ class Recomputer:
         """Return what is known of the members before a naive UTC instant."""
         published = self.history.frames(member_ids)
         if published is None:
-            return Known(errors=_failed(member_ids, "no history is published; run `winback score`"))
+            return Known(errors=_failed(member_ids, _NO_HISTORY))
         frames = _united(published, ledger_frames(self.ledger, self.programme, member_ids))
         own, unknown = set(member_ids), Known()
         if self.programme.data.members is not None:
@@ -69,7 +70,7 @@ class Recomputer:
 
 
 def _failed(member_ids: Collection[str], why: str) -> dict[str, ItemError]:
-    message = f"rows came in since the publication, and the decision could not be brought up to date: {why}"
+    message = f"the decision could not be worked out anew from the member's rows: {why}"
     return dict.fromkeys(member_ids, ItemError(code="not_recomputed", message=message))
 
 

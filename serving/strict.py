@@ -28,7 +28,10 @@ class StrictRoute(APIRoute):
 
 class _Strict(Request):
     async def json(self) -> Any:
-        return json.loads(await self.body(), object_pairs_hook=_each_once)
+        try:
+            return json.loads(await self.body(), object_pairs_hook=_each_once)
+        except UnicodeDecodeError as error:
+            raise json.JSONDecodeError("it is not in UTF-8", "", error.start) from error
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

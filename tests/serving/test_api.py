@@ -137,6 +137,12 @@ def test_of_two_values_of_one_name_none_is_taken(body, name, space):
     assert refusal(response)["message"] == f"the body is not JSON: {name} is given twice in one object"
 
 
+def test_a_body_in_another_encoding_is_told_so():
+    response = score(content='{"member_ids": ["林黛玉"]}'.encode("gbk"))
+    assert response.status_code == 400
+    assert refusal(response)["message"] == "the body is not JSON: it is not in UTF-8"
+
+
 @pytest.mark.parametrize(("method", "path", "other"), [("GET", "/v1/score", "POST"), ("POST", "/v1/model", "GET")])
 def test_another_method_is_told_which_the_path_has(method, path, other):
     response = call(method, path, json={})
