@@ -110,8 +110,8 @@ class Envelope:
             if refusal:
                 await refusal(scope, receive, send_with_id)
             else:
-                async with asyncio.timeout(LONGEST_CALL_SECONDS):
-                    await self._app(scope, _bounded(receive), send_with_id)
+                async with asyncio.timeout(LONGEST_CALL_SECONDS) as limit:
+                    await self._app(scope, _bounded(receive), _in_time(limit, send_with_id))
         except Exception as error:
             if status:
                 raise
@@ -155,6 +155,17 @@ def _fault(request_id: str, error: Exception) -> JSONResponse:
         return failure(request_id, 504, f"it took longer than {LONGEST_CALL_SECONDS:.0f} seconds; ask for less at once")
     _log.error("request %s failed", request_id, exc_info=error)
     return fault(request_id)
+
+
+def _in_time(limit: asyncio.Timeout, send: Send) -> Send:
+    """Lift the limit once an answer begins: how long its way takes is the caller's line's affair."""
+
+    async def in_time(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            limit.reschedule(None)
+        await send(message)
+
+    return in_time
 
 
 def _bounded(receive: Receive) -> Receive:

@@ -98,7 +98,7 @@ class Reloader:
         self._again: dict[What, float] = {}
         self._commits: Commits | None = None
         for what in state.answers.refused:
-            self._refused(what)
+            self._try_again(what)
         self._ended = threading.Event()
         self._one_changes_answers = threading.RLock()
         models_seconds = SERVER_SECONDS if on_a_server(sources.programme) else WATCH_SECONDS
@@ -134,10 +134,11 @@ class Reloader:
         self._renew("policy", lambda: policy_stamp(programme), self._policy_table, "policy_table")
         commits = self._commits_now()
         if commits is None or commits != self._commits:
-            self._commits = commits
             if keys is not None:
                 self._renew_keys(keys)
             self._renew_cache()
+            answers: Answers = self._state.answers
+            self._commits = None if {"keys", "store"} & answers.refused.keys() else commits
 
     def _commits_now(self) -> Commits | None:
         """Return what changes with what is in the store, where that can be told without asking for all of it."""
@@ -168,9 +169,9 @@ class Reloader:
             self._take_over(what, field, load())
         except Exception as error:  # whatever is wrong with it, the old one keeps serving
             self._refuse(what, error)
-            self._refused(what, 0 if isinstance(error, PassingError) else REFUSED_SECONDS)
+            self._try_again(what, 0 if isinstance(error, PassingError) else REFUSED_SECONDS)
 
-    def _refused(self, what: What, seconds: float = REFUSED_SECONDS) -> None:
+    def _try_again(self, what: What, seconds: float = REFUSED_SECONDS) -> None:
         """Try what was refused again after a while."""
         self._again[what] = time.monotonic() + seconds
         surroundings: Surroundings = self._state.surroundings
@@ -183,6 +184,7 @@ class Reloader:
                 answers = replace(before, **{field: new})
                 self._tried(answers)
                 self._state.answers = answers
+                self._state.answer_cache.drop()
                 self._tell(what, answers)
             self._accept(what)
 

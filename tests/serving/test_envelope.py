@@ -9,6 +9,7 @@ from datetime import datetime
 
 import pytest
 from builders import decision
+from fastapi.responses import StreamingResponse
 from web import application, open_to_all, request
 
 from serving import envelope
@@ -208,6 +209,18 @@ def test_a_call_that_takes_too_long_is_ended_in_the_one_shape(monkeypatch):
     response = score(open_to_all(), None, app=application(Slow()))
     begun.set()
     assert (response.status_code, error_of(response)) == (504, "timed_out")
+
+
+def test_an_answer_that_has_begun_may_take_its_time(monkeypatch):
+    async def slowly():
+        for _ in range(4):
+            await asyncio.sleep(0.05)
+            yield b"."
+
+    monkeypatch.setattr(envelope, "LONGEST_CALL_SECONDS", 0.1)
+    app = application(FakeAnswers())
+    app.add_route("/long", lambda _: StreamingResponse(slowly()))
+    assert request(app, "GET", "/long").text == "...."
 
 
 def test_a_caller_who_hangs_up_within_a_body_is_no_fault_of_ours(caplog):

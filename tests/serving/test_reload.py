@@ -234,6 +234,19 @@ def test_a_call_in_flight_is_answered_by_what_it_began_with():
     assert score() == "new"
 
 
+def test_what_failed_while_the_store_was_away_is_asked_for_again_though_nobody_has_written(running, monkeypatch):
+    monkeypatch.setattr(FakeStore, "commits", lambda store: (1, 1))
+    running.keys.now = StoreError("locked")
+    running.reloader.look()
+    assert "keys" in running.answers.refused
+    running.keys.now = KeyRing({})
+    running.reloader.look()
+    assert running.answers.refused == {}
+    running.keys.now = StoreError("not asked")
+    running.reloader.look()
+    assert running.answers.refused == {}
+
+
 def test_a_policy_that_is_gone_is_refused(running, shop):
     policy_file(running.answers.programme).unlink()
     running.reloader.look()
