@@ -158,6 +158,7 @@ def decided_columns(
     refuse_unfit(bundle, programme, known.as_of)
     refuse_later_effects(policy_table, programme, known.as_of)
     features = arrays_of(known.features)
+    refuse_other_features(policy_table, features)
     inputs = inputs_of(features, bundle)
     scores = score_numbers(features, bundle, inputs)
     segments = places(features, bundle.constants, programme)
@@ -230,6 +231,15 @@ def refuse_later_effects(policy_table: PolicyTable | None, programme: Programme,
         raise RefusedError(
             f"policy {policy_table.version} was estimated as of {programme.local_date(policy_table.as_of)} and cannot "
             f"decide as of {today}: it has seen what came after; run `winback effects --as-of {today}`"
+        )
+
+
+def refuse_other_features(policy_table: PolicyTable | None, features: Collection[str]) -> None:
+    """Refuse a policy that was learnt from features which are not built any more."""
+    if policy_table is not None and (missing := sorted(set(uplift_features(policy_table)) - set(features))):
+        raise RefusedError(
+            f"policy {policy_table.version} needs features that are not there: {', '.join(missing)}; "
+            "run `winback effects` again"
         )
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from builders import AS_OF, small_policy
+from builders import AS_OF, small_policy, subsidised
 from web import application, open_to_all, request
 
 from features.errors import RefusedError
@@ -245,6 +245,16 @@ def test_what_failed_while_the_store_was_away_is_asked_for_again_though_nobody_h
     running.keys.now = StoreError("not asked")
     running.reloader.look()
     assert running.answers.refused == {}
+
+
+def test_a_policy_learnt_from_features_that_are_not_built_any_more_is_refused(running, shop):
+    uplift = (subsidised("points_x3", "visits_999d", 1.0),)
+    save_policy_table(
+        shop.policy_table.model_copy(update={"member_uplift": uplift}), policy_file(running.answers.programme)
+    )
+    running.reloader.look()
+    assert running.answers.policy_table.version == shop.policy_table.version
+    assert "visits_999d" in running.answers.refused["policy"]
 
 
 def test_a_policy_that_is_gone_is_refused(running, shop):
