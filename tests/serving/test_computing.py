@@ -10,7 +10,6 @@ from contextlib import closing
 from dataclasses import replace
 
 import httpx
-import psutil
 import pytest
 from builders import AS_OF, history_of, small_bundle, small_policy, small_programme
 from web import application, request
@@ -203,6 +202,4 @@ def test_what_moves_a_risk_is_watched_and_recomputed_there(tmp_path):
 
 
 def children_of(computing: ComputingProcess) -> list[int]:
-    return [
-        child.pid for child in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(child.cmdline())
-    ]
+    return list(computing._pool._processes)
