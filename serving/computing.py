@@ -64,10 +64,6 @@ class ComputingProcess:
             raise RefusedError(f"it does not decide within {TAKE_OVER_SECONDS:.0f} seconds") from None
         self._parts = parts
 
-    def wait_until_ready(self) -> None:
-        """Return when it can be asked; raises as :meth:`take_over`."""
-        self.take_over(self._parts)
-
     async def answer(self, call: Call) -> Reply:
         """Return its answer to a call.
 

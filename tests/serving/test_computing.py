@@ -28,7 +28,7 @@ from serving.lookup import iso, utc_now
 @pytest.fixture(scope="module")
 def computing(published) -> Iterator[ComputingProcess]:
     with closing(ComputingProcess(parts(published))) as process:
-        process.wait_until_ready()
+        process.take_over(parts(published))
         yield process
 
 
@@ -163,12 +163,12 @@ def test_a_lost_process_is_replaced_and_the_call_answered(published, computing):
     assert children_of(computing) != [lost]
 
 
-def test_a_process_lost_over_the_call_again_is_a_passing_failure(computing, monkeypatch):
+def test_a_process_lost_over_the_call_again_is_a_passing_failure(published, computing, monkeypatch):
     monkeypatch.setattr("serving.computing.inside.answer", os._exit)  # pickled by its name
     with pytest.raises(PassingError, match="ask again"):
         asyncio.run(computing.answer(3))
     monkeypatch.undo()
-    computing.wait_until_ready()
+    computing.take_over(parts(published))
 
 
 def test_parts_that_crash_or_never_decide_are_refused_and_the_old_go_on(published, computing, monkeypatch):
